@@ -1,0 +1,119 @@
+"""What a look knows and what it concludes: plain frozen values between telemetry, statistics, ledger and people."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Counts(_Value):
+    """Requests of one arm that were measured on a metric, and how many of them were bad. 0 <= events <= requests."""
+
+    requests: Annotated[int, Field(ge=0)] = 0
+    events: Annotated[int, Field(ge=0)] = 0
+
+
+class ArmCounts(_Value):
+    """Both arms of one guardrail, counted over the same time."""
+
+    candidate: Counts = Counts()
+    stable: Counts = Counts()
+
+
+class Histogram(_Value):
+    """Latency of one arm: log bucket -> requests. Bucket = floor(16 * log2(max(ms, 1))); about 4.4 % wide, exactly mergeable."""
+
+    buckets: dict[int, int] = Field(default_factory=dict)
+
+
+class LatencyCounts(_Value):
+    """Both arms' latency histograms, counted over the same time."""
+
+    candidate: Histogram = Histogram()
+    stable: Histogram = Histogram()
+
+
+class StageCounts(_Value):
+    """Everything counted since a stage began (cumulative, matured rows only). A metric that nobody measured is absent."""
+
+    rates: dict[str, ArmCounts] = Field(default_factory=dict)
+    """By metric: error_rate, refusal_rate, feedback:<kind>."""
+    latency: LatencyCounts | None = None
+    requests: ArmCounts = ArmCounts()
+    """Requests per arm regardless of maturity (events unused)."""
+
+
+class Baseline(_Value):
+    """History of the stable version before the release: seeds the predictable baseline. Empty when there is none."""
+
+    rates: dict[str, Counts] = Field(default_factory=dict)
+    latency: Histogram = Histogram()
+
+
+class Health(_Value):
+    """Whether the telemetry can be trusted at this look. `problems` are for people; any problem means HOLD."""
+
+    problems: tuple[str, ...] = ()
+
+
+class Outcome(StrEnum):
+    """What a look concludes; later in this list is worse and wins."""
+
+    ADVANCE = "advance"
+    HOLD = "hold"
+    ASK = "ask"  # the stage's cap is reached without an answer: a person decides, never promotion by itself
+    ROLL_BACK = "roll_back"
+
+
+SEVERITY = {Outcome.ADVANCE: 0, Outcome.HOLD: 1, Outcome.ASK: 2, Outcome.ROLL_BACK: 3}
+
+
+class Finding(_Value):
+    """What one guardrail (or one rule: dwell, requests_min, health, cap) says at this look, with both numbers.
+
+    `because` is a whole sentence for people. Numbers are None when the thing was not measured: that is never a 0.
+    """
+
+    rule: str
+    """Metric name, or `dwell`, `requests_min`, `telemetry`, `cap`, `sample_ratio`."""
+    outcome: Outcome
+    because: str
+    counts: ArmCounts | None = None
+    rate_candidate: float | None = None
+    rate_stable: float | None = None
+    e_value: float | None = None
+    """Evidence (e-process) for the side the outcome is about: of harm for roll_back and hold, of safety for advance."""
+    threshold: float | None = None
+    e_harm: float | None = None
+    e_safe: float | None = None
+    margin: float | None = None
+    """Absolute margin in force (rate points)."""
+    needs: str = ""
+    """What would change it, for example `about 400 more candidate requests`."""
+
+
+class Verdict(_Value):
+    """All findings of one look."""
+
+    stage: int
+    look: int
+    findings: tuple[Finding, ...]
+    kind: Literal["canary"] = "canary"
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst finding wins; no findings is HOLD, never ADVANCE."""
+        return max(
+            (finding.outcome for finding in self.findings), key=SEVERITY.__getitem__, default=Outcome.HOLD
+        )
+
+    @property
+    def decisive(self) -> Finding | None:
+        """The first finding that has the verdict's outcome."""
+        return next((finding for finding in self.findings if finding.outcome is self.outcome), None)

@@ -1,0 +1,54 @@
+"""The command line. Results go to stdout, talk to stderr; every read has `--json`.
+
+Exit status: 0 done, 1 the answer is no (rejected, rolled back, findings), 2 your input is wrong, 3 something outside is down.
+Modules are imported by the command that needs them: `promptship lint` must not wait for Prefect.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from promptship.cli import adopt, approve, audit, diff, docs, history, hook, release, start, up
+from promptship.cli.eval import eval_
+from promptship.cli.lint import lint
+from promptship.errors import PromptshipError
+
+app = typer.Typer(
+    name="promptship",
+    help="Ship prompts like code: lint, regression suite, canary on live traffic, approval, promotion or rollback.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(lint)
+app.command(name="eval")(eval_)
+app.command()(diff.diff)
+app.command()(adopt.adopt)
+app.add_typer(release.app, name="release")
+app.command()(approve.approve)
+app.command()(approve.reject)
+app.command()(history.history)
+app.command()(history.rollback)
+app.add_typer(audit.app, name="audit")
+app.command()(up.up)
+app.command()(start.server)
+app.command()(start.gateway)
+app.command()(start.watcher)
+app.command()(start.runner)
+app.command()(start.prefect)
+app.add_typer(hook.app, name="hook")
+app.command()(docs.docs)
+
+
+def main() -> None:
+    """Entry point: errors of promptship become one clear text and their exit status."""
+    try:
+        app()
+    except PromptshipError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -1,0 +1,56 @@
+"""What every command shares: where the settings are, how to get the ports, and how JSON is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from promptship.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from promptship.lifecycle.app import App
+    from promptship.settings import Settings
+
+Config = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="PROMPTSHIP_CONFIG", help="promptship.toml of the prompt repository."
+    ),
+]
+CONFIG = Path("promptship.toml")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; kept in the ledger.")]
+
+
+def settings(config: Path) -> Settings:
+    """Settings from the file. ConfigError names the file that is missing."""
+    from promptship.settings_file import load_settings
+
+    if not config.exists():
+        advice = "run in the prompt repository, or name the file with --config"
+        raise ConfigError(
+            [Problem(str(config), "", "there is no such file", "a promptship.toml is needed", advice)]
+        )
+    return load_settings(config)
+
+
+def app(config: Path) -> App:
+    """The ports of this installation."""
+    from promptship.wiring import build
+
+    return build(settings(config))
+
+
+def actor() -> str:
+    """Who runs this command, for the ledger: the login name."""
+    return f"person:{os.environ.get('USER') or os.environ.get('LOGNAME') or 'unknown'}"
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(value, indent=2, default=str, ensure_ascii=False))

@@ -1,0 +1,109 @@
+"""`promptship release open | list | show | watch | cancel`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from promptship.cli.context import CONFIG, Config, Json, Reason, actor, print_json
+from promptship.cli.context import app as connect
+from promptship.release.phase import OPEN, Phase
+
+app = typer.Typer(help="Open, list, show, watch and cancel releases.", no_args_is_help=True)
+
+ReleaseId = Annotated[str, typer.Argument(help="Release id, or the beginning of one.")]
+_ENDED_WELL = frozenset({Phase.PROMOTED})
+
+
+@app.command("open")
+def open_(
+    prompt: Annotated[str, typer.Argument(help="Name or path of the prompt.")],
+    ref: Annotated[str, typer.Option(help="Branch, tag or commit to release.")] = "HEAD",
+    again: Annotated[
+        bool, typer.Option("--again", help="Retry a commit whose release ended without a verdict.")
+    ] = False,
+    reason: Reason = "",
+    config: Config = CONFIG,
+) -> None:
+    """Release a prompt by hand: what a push does."""
+    from promptship.lifecycle.opening import open_release
+
+    opened = open_release(connect(config), prompt=prompt, ref=ref, actor=actor(), reason=reason, again=again)
+    if not opened.created:
+        print("that commit has a release already:", file=sys.stderr)
+    print(opened.release_id)
+
+
+@app.command("list")
+def list_(
+    prompt: Annotated[str | None, typer.Argument(help="Only this prompt.")] = None,
+    open_only: Annotated[bool, typer.Option("--open", help="Only releases that are not over.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 30,
+    json: Json = False,
+    config: Config = CONFIG,
+) -> None:
+    """List releases, newest first."""
+    from dataclasses import asdict
+
+    from promptship.render.release import release_list
+
+    app = connect(config)
+    phases = OPEN if open_only else None
+    summaries = app.ledger.summaries(prompt=prompt, phases=phases, limit=limit)
+    if json:
+        print_json([asdict(summary) for summary in summaries])
+    else:
+        print(release_list(summaries, app.clock.now()))
+
+
+@app.command()
+def show(release: ReleaseId, json: Json = False, config: Config = CONFIG) -> None:
+    """Show one release with its evidence and everything that happened to it."""
+    from promptship.render.release import release_text
+
+    app = connect(config)
+    release_id = app.ledger.find(release)
+    events = app.ledger.events(release_id, looks=json)
+    if json:
+        print_json([event.model_dump(mode="json") for event in events])
+    else:
+        print(release_text(app.release(release_id), events))
+
+
+@app.command()
+def watch(
+    release: ReleaseId,
+    timeout: Annotated[float, typer.Option(min=0, help="Stop after this many seconds; 0: when it ends.")] = 0,
+    config: Config = CONFIG,
+) -> None:
+    """Follow a release live until it ends. Exit status 0 when it is promoted, 1 when the answer is no."""
+    from promptship.render.facts import fact_line
+    from promptship.render.numbers import clock
+
+    app = connect(config)
+    release_id = app.ledger.find(release)
+    seen, began = -1, time.monotonic()
+    while True:
+        for event in app.ledger.events(release_id, after=seen):
+            print(f"{clock(event.at)}  {fact_line(event.fact)}", flush=True)
+            seen = event.seq
+        standing = app.release(release_id)
+        if not standing.is_open:
+            raise typer.Exit(0 if standing.phase in _ENDED_WELL else 1)
+        if timeout and time.monotonic() - began > timeout:
+            print(f"still {standing.phase} after {timeout:g} s", file=sys.stderr)
+            raise typer.Exit(3)
+        time.sleep(0.5)
+
+
+@app.command()
+def cancel(release: ReleaseId, reason: Reason, config: Config = CONFIG) -> None:
+    """Stop an open release; a canary gives its traffic back at once."""
+    from promptship.lifecycle.ending import cancel as cancel_release
+
+    app = connect(config)
+    ended = cancel_release(app, app.ledger.find(release), actor=actor(), reason=reason)
+    print(f"{ended.id} of {ended.prompt} is {ended.phase}")

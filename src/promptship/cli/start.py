@@ -1,0 +1,110 @@
+"""`promptship server | gateway | watcher | runner | prefect`: each part of `promptship up`, alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+from promptship.cli.context import CONFIG, Config
+from promptship.cli.context import app as connect
+from promptship.cli.context import settings as read_settings
+from promptship.errors import Unavailable
+from promptship.settings import Settings
+
+PREFECT_S_MAX = 180.0
+"""How long the runner waits for Prefect's server."""
+WATCHER_BEAT = "watcher.alive"
+"""File in the data directory that the watcher touches after every turn."""
+
+
+def server(config: Config = CONFIG) -> None:
+    """Start the control plane: hooks, approvals, routes for gateways, web page."""
+    from promptship.server import serve
+    from promptship.wiring import secrets
+
+    _log_to_stderr()
+    app = connect(config)
+    kept = secrets(app.settings)
+    asyncio.run(serve(app, token=kept.token, secret=kept.signing_key))
+
+
+def gateway(config: Config = CONFIG) -> None:
+    """Start the gateway: the OpenAI-compatible endpoint that applications call."""
+    from promptship.adapters.secrets import Secrets
+    from promptship.gateway.serve import run
+
+    _log_to_stderr()
+    settings = read_settings(config)
+    kept = Secrets(settings.data, os.environ)
+    run(settings, token=kept.token, secret=kept.signing_key)
+
+
+def watcher(config: Config = CONFIG) -> None:
+    """Start the watcher: telemetry, looks at canaries, automatic rollback."""
+    from promptship.watcher import watch
+
+    _log_to_stderr()
+    app = connect(config)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    watch(app, stop=stop, on_turn=(app.settings.data / WATCHER_BEAT).touch)
+
+
+def runner(config: Config = CONFIG) -> None:
+    """Start the runner: registers the flows with Prefect and runs them."""
+    settings = read_settings(config)
+    os.environ.update(prefect_environment(settings, config))
+    from promptship.flows.runner import run
+
+    _wait_for(f"{settings.prefect_api_url}/health")
+    run()
+
+
+def prefect(config: Config = CONFIG) -> None:
+    """Start Prefect's server on SQLite in the data directory (laptop; a fleet brings its own)."""
+    settings = read_settings(config)
+    os.environ.update(prefect_environment(settings, config))
+    address = ["--host", settings.prefect.host, "--port", str(settings.prefect.port)]
+    os.execv(sys.executable, [sys.executable, "-m", "prefect", "server", "start", *address])  # noqa: S606 - our own words
+
+
+def prefect_environment(settings: Settings, config: Path) -> dict[str, str]:
+    """Environment of everything that imports Prefect. What the user has set already wins."""
+    wanted = {
+        "PROMPTSHIP_CONFIG": str(config.resolve()),
+        "PREFECT_API_URL": settings.prefect_api_url,
+        "PREFECT_HOME": str(settings.data / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        "PREFECT_CLI_PROMPT": "false",
+    }
+    return {name: os.environ.get(name, value) for name, value in wanted.items()}
+
+
+def _wait_for(url: str) -> None:
+    """Wait for Prefect's server, which starts beside us and takes longer. Raises Unavailable when it does not come."""
+    deadline = time.monotonic() + PREFECT_S_MAX
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - an http address from the settings
+                return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                message = f"Prefect does not answer at {url}: {error}"
+                raise Unavailable(message) from None
+        time.sleep(0.2)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("promptship").setLevel(logging.INFO)

@@ -1,0 +1,134 @@
+"""One look at a running canary: count, judge, and let the verdict's effect be the same ledger transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from promptship.canary.evidence import Health, Outcome, StageCounts, Verdict
+from promptship.canary.look import take_look as judge
+from promptship.canary.state import State
+from promptship.errors import NotFound
+from promptship.lifecycle.app import App
+from promptship.lifecycle.ending import without_split
+from promptship.lifecycle.race import rereading
+from promptship.lifecycle.steps import ask_for
+from promptship.ports import RouteChange
+from promptship.release import events as e
+from promptship.release.history import Release
+from promptship.release.phase import WATCHED, Phase
+from promptship.release.plan import Plan
+from promptship.render.verdict import headline
+from promptship.routing.table import Route
+
+ACTOR = "watcher"
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What a verdict leads to: facts, the route that goes with them, and whether a flow run is wanted next."""
+
+    facts: tuple[e.Fact, ...] = ()
+    route: RouteChange | None = None
+    due: bool = False
+
+
+@rereading
+def look(app: App, release_id: str, *, health: Health) -> Verdict | None:
+    """Look once at a release that has traffic; None when it has none (any more).
+
+    The lease of the dead man's switch is renewed only after the look has been written: a watcher that cannot read, judge or
+    write loses the candidate its traffic.
+
+    Raises:
+        Unavailable: ledger or telemetry did not answer; the lease was not renewed.
+    """
+    release = app.release(release_id)
+    route = app.routes.get(release.prompt)
+    if release.phase not in WATCHED or release.stage is None or release.plan is None:
+        return None
+    if route is None or route.split is None or route.split.release_id != release.id:
+        return None
+    now = app.clock.now()
+    plan = release.plan
+    counts = _counts(app, release, plan, now)
+    state, verdict = judge(
+        plan.canary, release.stage, release.looks + 1, _state(app, release, plan), counts, health,
+        elapsed_s=(now - (release.stage_started_at or now)).total_seconds(),
+    )  # fmt: skip
+    effect = _effect(app, release, route, verdict, now)
+    if effect.facts or _is_news(release, state, verdict):
+        looked = e.Looked(
+            stage=release.stage, look=release.looks + 1, as_of=now,
+            state=state.model_dump(mode="json"), verdict=verdict.model_dump(mode="json"),
+        )  # fmt: skip
+        app.ledger.append(
+            release.id, [looked, *effect.facts], expected_seq=release.seq, actor=ACTOR, at=now,
+            route=effect.route, due_at=now if effect.due else None, keep_due=not effect.facts,
+        )  # fmt: skip
+    if effect.route is None:
+        app.routes.renew(release.prompt, release.id, until=now + timedelta(seconds=plan.canary.lease))
+    return verdict
+
+
+def _counts(app: App, release: Release, plan: Plan, now: datetime) -> StageCounts:
+    matures = {guardrail.metric: guardrail.matures_after for guardrail in plan.canary.guardrails}
+    return app.measurements.counts(release.id, release.stage or 0, matures_after_s=matures, as_of=now)
+
+
+def _state(app: App, release: Release, plan: Plan) -> State:
+    """The e-processes as the last look left them; fresh ones are seeded with history from before the release only."""
+    last = release.last_look
+    if last is None:
+        metrics = [guardrail.metric for guardrail in plan.canary.guardrails]
+        baseline = app.measurements.baseline(
+            release.stable or "", metrics, as_of=release.opened_at,
+            window_s=app.settings.telemetry.baseline_window,
+        )  # fmt: skip
+        return State.fresh(plan.canary, baseline)
+    state = State.model_validate(last.state)
+    return state if last.stage == release.stage else state.next_stage()
+
+
+def _is_news(release: Release, state: State, verdict: Verdict) -> bool:
+    """A look that counted nothing new and concludes the same is not written down: it would say nothing."""
+    last = release.last_look
+    if last is None or last.stage != release.stage:
+        return True
+    before = Verdict.model_validate(last.verdict).outcome
+    return before is not verdict.outcome or last.state != state.model_dump(mode="json")
+
+
+def _effect(app: App, release: Release, route: Route, verdict: Verdict, now: datetime) -> _Effect:
+    match verdict.outcome:
+        case Outcome.ROLL_BACK:
+            fact = e.RolledBack(
+                by="guardrail", reason=headline(verdict), version=release.stable,
+                verdict=verdict.model_dump(mode="json"),
+            )  # fmt: skip
+            return _Effect((fact,), without_split(route), due=True)
+        case Outcome.ADVANCE if release.phase is Phase.CANARY:
+            return _advance(app, release, route, verdict, now)
+        case Outcome.ASK if release.phase is Phase.CANARY:
+            return _Effect((ask_for(app, release, "undecided", headline(verdict)),), due=True)
+        case _:
+            return _Effect()
+
+
+def _advance(app: App, release: Release, route: Route, verdict: Verdict, now: datetime) -> _Effect:
+    if release.plan is None or release.stage is None or release.stable is None:
+        message = f"release {release.id} has traffic but no plan, stage or stable version"
+        raise NotFound(message)
+    following = release.stage + 1
+    if following == len(release.plan.canary.stages):
+        if release.plan.approval.required == 0:
+            return _Effect((e.Approved(approvers=()),), due=True)
+        return _Effect((ask_for(app, release, "promote", headline(verdict)),), due=True)
+    share = release.plan.canary.stages[following].share
+    change = RouteChange(
+        prompt=release.prompt, expected_revision=route.revision, stable=route.stable, commit=route.commit,
+        release_id=release.id, candidate=release.version, stage=following, share=share, salt=release.salt,
+        lease_until=now + timedelta(seconds=release.plan.canary.lease),
+    )  # fmt: skip
+    fact = e.StageStarted(stage=following, share=share, salt=release.salt, stable=release.stable)
+    return _Effect((fact,), change)

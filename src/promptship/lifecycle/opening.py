@@ -1,0 +1,109 @@
+"""A push becomes releases: one per changed prompt and commit, however often it is announced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from promptship.errors import ConfigError, Conflict, NotFound
+from promptship.lifecycle.app import App
+from promptship.lifecycle.ending import cancel
+from promptship.lifecycle.reconcile import nudge
+from promptship.ports import Commit, ReleaseSummary
+from promptship.prompts.load import default_name, is_prompt_path, load
+from promptship.release.events import Requested, Superseded
+from promptship.release.phase import BEFORE_TRAFFIC, WATCHED
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A release that a push asked for; `created` is False when it was there already."""
+
+    release_id: str
+    prompt: str
+    created: bool
+
+
+def open_for_push(app: App, *, before: str, after: str, actor: str) -> tuple[Opened, ...]:
+    """Open a release for every prompt that changed from commit `before` to `after` (`before` all zeros: every prompt).
+
+    Raises:
+        NotFound: a commit is unknown to the repository.
+    """
+    commit = app.repository.resolve(after)
+    changed = app.repository.changed(before, after)
+    paths = [path for path in changed if is_prompt_path(path, app.settings.repository.prompts)]
+    return tuple(_open(app, path=path, commit=commit, actor=actor) for path in paths)
+
+
+def open_release(
+    app: App, *, prompt: str, ref: str, actor: str, reason: str = "", again: bool = False
+) -> Opened:
+    """Open a release of one prompt (name or path) at a ref by hand.
+
+    `again` opens a new attempt for a commit whose release ended without a verdict (failed, cancelled, superseded).
+
+    Raises:
+        NotFound: no such commit, or no prompt of that name in it.
+    """
+    commit = app.repository.resolve(ref)
+    path = find_prompt(app, commit.id, prompt)
+    return _open(app, path=path, commit=commit, actor=actor, reason=reason, again=again)
+
+
+def find_prompt(app: App, commit: str, prompt: str) -> str:
+    """Path of the prompt with this name (or path) in a commit. Raises NotFound and lists what is there."""
+    tree = app.repository.tree(commit)
+    paths = [path for path in tree.files() if is_prompt_path(path, app.settings.repository.prompts)]
+    if prompt in paths:
+        return prompt
+    names = {_name(tree.read(path), path): path for path in paths}
+    if prompt not in names:
+        known = ", ".join(sorted(names)) or "none"
+        message = f"no prompt {prompt} at {tree.name}; prompts there: {known}"
+        raise NotFound(message)
+    return names[prompt]
+
+
+def _name(content: bytes, path: str) -> str:
+    """The prompt's name, even when its file is broken: a broken push must still show up under its name."""
+    try:
+        return load(path, content).prompt.name
+    except ConfigError:
+        return default_name(path)
+
+
+def _open(
+    app: App, *, path: str, commit: Commit, actor: str, reason: str = "", again: bool = False
+) -> Opened:
+    name = _name(app.repository.tree(commit.id).read(path), path)
+    fact = Requested(prompt=name, path=path, commit=commit.id, author=commit.author, reason=reason)
+    release_id, created = app.ledger.open_release(fact, actor=actor, at=app.clock.now(), again=again)
+    if created:
+        _make_room(app, name, release_id)
+    nudge(app, release_id)
+    return Opened(release_id, name, created)
+
+
+def _make_room(app: App, prompt: str, release_id: str) -> None:
+    """Supersede older releases without traffic; cancel a running canary when its plan says a newer push does that."""
+    for summary in _older(app.ledger.summaries(prompt=prompt, phases=BEFORE_TRAFFIC | WATCHED), release_id):
+        try:
+            if summary.phase in BEFORE_TRAFFIC:
+                fact, now = Superseded(by_release=release_id), app.clock.now()
+                app.ledger.append(
+                    summary.id, [fact], expected_seq=summary.seq, actor="flow", at=now, due_at=now
+                )
+            else:
+                plan = app.release(summary.id).plan
+                if plan is not None and plan.on_newer == "cancel":
+                    cancel(app, summary.id, actor="flow", reason=f"a newer push opened {release_id}")
+        except Conflict:
+            # It moved on by itself in this instant. If it is still in the way, the newer release waits for its end.
+            continue
+
+
+def _older(summaries: Sequence[ReleaseSummary], release_id: str) -> list[ReleaseSummary]:
+    """Releases opened before this one: the list is newest first."""
+    ids = [summary.id for summary in summaries]
+    return list(summaries[ids.index(release_id) + 1 :]) if release_id in ids else []

@@ -1,0 +1,45 @@
+"""Level-triggered repair: whatever is open, due and moved by nobody gets a run. Needs nothing from the run that died."""
+
+from __future__ import annotations
+
+import logging
+from uuid import uuid4
+
+from promptship.errors import Conflict, Unavailable
+from promptship.lifecycle.app import App
+from promptship.lifecycle.ending import expire
+from promptship.release.phase import Phase
+
+_log = logging.getLogger(__name__)
+
+
+def nudge(app: App, release_id: str) -> None:
+    """Ask for a flow run of a release, at most once per `watcher.retry_every` and state.
+
+    Never fails because the orchestrator is down: the release stays due and the reconciler asks again.
+    """
+    (last,) = app.ledger.events(release_id, looks=False)[-1:]
+    key = f"{release_id}:{last.seq}"
+    asker = uuid4().hex
+    ttl_s = app.settings.watcher.retry_every
+    if not app.ledger.acquire(f"nudge:{key}", asker, ttl_s=ttl_s, at=app.clock.now()):
+        return
+    try:
+        app.orchestrator.start(release_id, key=f"{key}:{asker[:8]}")
+    except Unavailable as error:
+        app.ledger.let_go(f"nudge:{key}", asker)
+        _log.warning("no run could be started for release %s yet: %s", release_id, error)
+
+
+def reconcile(app: App) -> int:
+    """Start a run for every due release that none is moving, and expire approvals; returns how many were due."""
+    now = app.clock.now()
+    due = [summary for summary in app.ledger.due(now)]
+    for summary in due:
+        try:
+            if summary.phase is Phase.AWAITING_APPROVAL:
+                expire(app, summary.id)
+        except Conflict:
+            continue
+        nudge(app, summary.id)
+    return len(due)

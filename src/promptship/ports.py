@@ -1,0 +1,372 @@
+"""The outside world, as narrow as we need it. Every adapter of a port passes the same tests in `tests/contract/`.
+
+All methods may raise `Unavailable`; other errors are named per method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from promptship.canary.evidence import Baseline, Health, StageCounts
+from promptship.release.events import Event, Fact
+from promptship.release.phase import Phase
+from promptship.routing.table import Route, RoutingTable, Version
+
+
+class Clock(Protocol):
+    """Time, so that tests own it."""
+
+    def now(self) -> datetime:
+        """Wall time, timezone-aware UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteChange:
+    """A change of one prompt's route, applied in the same transaction as the events that explain it.
+
+    `expected_revision` is the route's revision the change was decided on (0: the prompt has no route yet).
+    """
+
+    prompt: str
+    expected_revision: int
+    stable: str | None
+    commit: str
+    """Commit of the stable version."""
+    release_id: str | None = None
+    candidate: str | None = None
+    stage: int | None = None
+    share: float = 0.0
+    salt: str = ""
+    lease_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseSummary:
+    """A release as a list shows it; the phase column is kept by the ledger beside the events, in the same transaction."""
+
+    id: str
+    prompt: str
+    commit: str
+    author: str
+    phase: Phase
+    seq: int
+    opened_at: datetime
+    moved_at: datetime
+    due_at: datetime | None
+    """When somebody should look at it next; None: it waits for an event (or has ended)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """Result of verifying the hash chains."""
+
+    releases: int
+    events: int
+    problems: tuple[str, ...]
+    """One line per broken link or altered record: where, and what does not match. Empty: everything holds."""
+    head: str
+    """sha256 over all chain heads in order of release id: anchor it outside, a chain alone cannot show a cut tail."""
+
+
+class Ledger(Protocol):
+    """The only way release state is read or written. Append-only, hash-chained per release, one transaction per append."""
+
+    def open_release(self, fact: Fact, *, actor: str, at: datetime, again: bool = False) -> tuple[str, bool]:
+        """Open the release of (prompt, commit) with its `Requested` fact; (id, True), or (existing id, False) when there is one.
+
+        The id follows from prompt and commit, so the same push always has the same release. It is due at once.
+
+        `again` opens another attempt when the latest one ended without a verdict: FAILED, CANCELLED or SUPERSEDED. A verdict
+        (REJECTED, ROLLED_BACK, PROMOTED) stands, and an open release goes on: both are returned as they are.
+
+        Raises:
+            IllegalTransition: the fact is not a `Requested`.
+        """
+        ...
+
+    def append(
+        self,
+        release_id: str,
+        facts: Sequence[Fact],
+        *,
+        expected_seq: int,
+        actor: str,
+        at: datetime,
+        route: RouteChange | None = None,
+        due_at: datetime | None = None,
+        keep_due: bool = False,
+    ) -> tuple[Event, ...]:
+        """Append facts if the release still ends at `expected_seq`; move phase, due time and route in the same transaction.
+
+        `due_at` replaces the due time (None: it waits for an event); `keep_due` leaves it as it is.
+
+        Ending a release frees its prompt's claim in the same transaction.
+
+        Raises:
+            Conflict: the release or the route moved since it was read; nothing was written.
+            IllegalTransition: the facts do not fit the phase.
+            NotFound: no such release.
+        """
+        ...
+
+    def events(self, release_id: str, *, looks: bool = True, after: int = -1) -> Sequence[Event]:
+        """Events with seq > `after`, in order. `looks=False` leaves out every `looked` event but the last. Raises NotFound when there is
+        no such release; empty when nothing came after `after`."""
+        ...
+
+    def find(self, release: str) -> str:
+        """Full id from a unique prefix of an id. Raises NotFound (also when it is ambiguous, naming the candidates)."""
+        ...
+
+    def summaries(
+        self, *, prompt: str | None = None, phases: frozenset[Phase] | None = None, limit: int = 100
+    ) -> Sequence[ReleaseSummary]:
+        """Newest first."""
+        ...
+
+    def due(self, at: datetime) -> Sequence[ReleaseSummary]:
+        """Releases, open or just ended, whose due time has come; the one that waits longest first."""
+        ...
+
+    def claim(self, prompt: str, release_id: str) -> bool:
+        """Take the prompt for this release: one release per prompt at a time. True also when this release already holds it."""
+        ...
+
+    def acquire(self, name: str, holder: str, *, ttl_s: float, at: datetime) -> bool:
+        """Take or renew the lease `name` for `ttl_s` seconds; False while somebody else holds it unexpired."""
+        ...
+
+    def let_go(self, name: str, holder: str) -> None:
+        """Give a lease back; nothing happens if it is not held by `holder`."""
+        ...
+
+    def verify(self, release_id: str | None = None) -> AuditReport:
+        """Recompute the hash chain of one release (NotFound), or of all together with the contents and routes that are served."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRecord:
+    """One change of a prompt's route: what serves since, and who changed it why."""
+
+    revision: int
+    at: datetime
+    stable: str | None
+    """Version digest that serves everybody outside the canary since."""
+    previous: str | None
+    """Stable digest before; the same as `stable` when only the canary changed."""
+    candidate: str | None
+    """Version digest in canary since; None: no canary."""
+    share: float
+    release_id: str | None
+    """Release whose events explain the change; None: adopted without a release."""
+    actor: str
+    reason: str
+
+
+class Routes(Protocol):
+    """Routes and the versions behind them."""
+
+    def get(self, prompt: str) -> Route | None:
+        """The prompt's route, lease computed for now; None: no route."""
+        ...
+
+    def table(self) -> RoutingTable:
+        """All routes with the content of every version they name."""
+        ...
+
+    def revision(self) -> int:
+        """Largest revision, cheap: polled several times a second."""
+        ...
+
+    def keep_version(self, version: Version) -> None:
+        """Store the content of a version (idempotent by digest)."""
+        ...
+
+    def version(self, digest: str) -> Version:
+        """Content of a digest or of a unique prefix of one (>= 6 characters). Raises NotFound."""
+        ...
+
+    def renew(self, prompt: str, release_id: str, *, until: datetime) -> None:
+        """Move the lease of a running split; does not change the revision. Nothing happens if the split is another's."""
+        ...
+
+    def adopt(self, prompt: str, version: Version, *, actor: str, at: datetime) -> Route:
+        """Make a version stable without a release, once: it is what production serves today. Conflict if a route exists."""
+        ...
+
+    def history(self, prompt: str) -> Sequence[RouteRecord]:
+        """Every change of the prompt's route, newest first; empty: it never had one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestReport:
+    """What one tick read from the spools."""
+
+    observations: int = 0
+    feedback: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    """Lines that were not a valid record; kept aside with file and offset."""
+    lag_bytes: int = 0
+    """Complete but unread bytes that remain."""
+
+
+class Measurements(Protocol):
+    """Telemetry: spool -> exactly-once rollup -> counts."""
+
+    def ingest(self) -> IngestReport:
+        """Read every spool from its committed offset to its last newline; commit offsets and rollups in one transaction."""
+        ...
+
+    def counts(
+        self, release_id: str, stage: int, *, matures_after_s: dict[str, float], as_of: datetime
+    ) -> StageCounts:
+        """Counts since the stage began. A metric counts a bucket of requests only when the bucket ended at least
+        `matures_after_s[metric]` seconds before `as_of`; feedback later than that after its request does not count."""
+        ...
+
+    def baseline(self, version: str, metrics: Sequence[str], *, as_of: datetime, window_s: float) -> Baseline:
+        """History of a version outside any release within the window before `as_of`."""
+        ...
+
+    def check(self, release_id: str, stage: int, *, as_of: datetime) -> Health:
+        """The quality gate (Great Expectations) over a per-arm profile and a sample of recent rows of this stage."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """One call of a chat model."""
+
+    model: str
+    messages: tuple[dict[str, Any], ...]
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Sampling and other parameters, passed through as they are."""
+    tools: tuple[dict[str, Any], ...] = ()
+    response_format: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatAnswer:
+    """What came back."""
+
+    text: str
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    finish_reason: str = ""
+    model: str = ""
+    """Model the provider says answered."""
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    latency_ms: float = 0.0
+
+
+class Models(Protocol):
+    """Language models behind any OpenAI-compatible endpoint."""
+
+    async def complete(self, request: ChatRequest) -> ChatAnswer:
+        """One answer.
+
+        Raises:
+            Unavailable: no answer, 429, 5xx, timeout, malformed body.
+            Refused: 401 or 403; trying again cannot help.
+            ConfigError: no provider is configured for the model, or 4xx: the request itself is wrong.
+        """
+        ...
+
+
+class Tree(Protocol):
+    """Files at one moment: a commit, or the working directory. Paths are relative, with `/`."""
+
+    @property
+    def name(self) -> str:
+        """Shown in errors: a short commit, or the directory."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """Content. Raises NotFound."""
+        ...
+
+    def files(self) -> Sequence[str]:
+        """Every path, sorted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit as a release needs it."""
+
+    id: str
+    author: str
+    """Author's e-mail, lower case."""
+    at: datetime
+    subject: str
+
+
+class Repository(Protocol):
+    """The Git repository the prompts live in."""
+
+    def resolve(self, ref: str) -> Commit:
+        """Commit of a branch, tag or (short) hash. Raises NotFound."""
+        ...
+
+    def tree(self, commit: str) -> Tree:
+        """The files of a commit. Raises NotFound."""
+        ...
+
+    def changed(self, before: str, after: str) -> Sequence[str]:
+        """Paths added or modified from `before` to `after`; deleted ones are not listed. `before` all zeros: every file of `after`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """An approval card or a notice, before it becomes Block Kit. All texts are already redacted."""
+
+    release_id: str
+    seq: int
+    """Seq of the approval request: a click carries it, so that an old card is recognised."""
+    title: str
+    lines: tuple[str, ...]
+    """Markdown lines of evidence."""
+    diff: str = ""
+    ask: bool = True
+    """Whether Approve and Reject are shown; False once decided."""
+    outcome: str = ""
+
+
+class Approvals(Protocol):
+    """Where people are asked and told."""
+
+    def ask(self, card: Card) -> tuple[str, str]:
+        """Deliver the card; returns (channel, reference) to edit it later."""
+        ...
+
+    def update(self, channel: str, reference: str, card: Card) -> None:
+        """Edit a delivered card, usually into its outcome."""
+        ...
+
+    def tell(self, channel: str | None, text: str) -> None:
+        """A plain notice; None is the configured channel."""
+        ...
+
+
+class Orchestrator(Protocol):
+    """Starts runs of the release flow. Prefect, reached over HTTP; the ledger stays the truth."""
+
+    def start(self, release_id: str, *, key: str) -> str:
+        """Ask for a run; the same key twice is one run. Returns the run's id."""
+        ...
+
+
+class RouteFeed(Protocol):
+    """How a gateway learns of routes: pushed, with polling as fallback."""
+
+    def follow(self) -> AsyncIterator[RoutingTable]:
+        """Yields the table at once, then on every change and lease renewal; reconnects by itself, never ends."""
+        ...

@@ -1,0 +1,1 @@
+"""Readers of prompt files, one per format; each fills a `Draft`."""

@@ -1,0 +1,130 @@
+"""Where a release stands: a fold over its events, so that CLI, web, flow and watcher cannot disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from promptship.errors import NotFound
+from promptship.release import events as e
+from promptship.release.phase import OPEN, Phase, step
+from promptship.release.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A release as its events tell it. `seq` is the last event's number: the version for compare-and-set."""
+
+    id: str
+    seq: int
+    phase: Phase
+    prompt: str
+    path: str
+    commit: str
+    author: str
+    opened_at: datetime
+    moved_at: datetime
+    """When the phase (or the stage) last changed."""
+    version: str | None = None
+    plan: Plan | None = None
+    stable: str | None = None
+    suite_verdict: dict[str, object] | None = None
+    stage: int | None = None
+    share: float = 0.0
+    salt: str = ""
+    stage_started_at: datetime | None = None
+    looks: int = 0
+    last_look: e.Looked | None = None
+    question: str | None = None
+    question_seq: int = -1
+    """Seq of the last approval request; a decision made on an older card does not count. -1: never asked."""
+    required: int = 0
+    expires_at: datetime | None = None
+    asked: tuple[e.ApprovalAsked, ...] = ()
+    approvers: tuple[str, ...] = ()
+    reason: str = ""
+    """Why it ended, or why the last step stumbled."""
+    ended_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything can still happen by itself."""
+        return self.phase in OPEN
+
+
+def _opened(event: e.Event) -> Release:
+    fact = event.fact
+    if not isinstance(fact, e.Requested):
+        message = f"release {event.release_id} does not begin with a request but with {fact.kind}"
+        raise NotFound(message)
+    return Release(
+        id=event.release_id, seq=event.seq, phase=Phase.REQUESTED, prompt=fact.prompt, path=fact.path, commit=fact.commit,
+        author=fact.author, opened_at=event.at, moved_at=event.at, reason=fact.reason,
+    )  # fmt: skip
+
+
+def advance(release: Release, event: e.Event) -> Release:
+    """The release after one more event.
+
+    Raises:
+        IllegalTransition: the event does not fit the phase.
+    """
+    to = e.PHASE_AFTER[event.fact.kind]
+    if to is not None:
+        phase = step(release.phase, to)
+        ended = None if phase in OPEN else event.at
+        release = replace(release, phase=phase, moved_at=event.at, ended_at=ended)
+    return replace(_learn(release, event), seq=event.seq)
+
+
+def _learn(release: Release, event: e.Event) -> Release:  # one arm per kind of fact
+    match event.fact:
+        case e.Linted(version=version, plan=plan):
+            return replace(release, version=version, plan=Plan.model_validate(plan))
+        case e.Evaluated(stable=stable, verdict=verdict):
+            return replace(release, stable=stable, suite_verdict=verdict)
+        case e.StageStarted(stage=stage, share=share, salt=salt, stable=stable):
+            return replace(
+                release, stage=stage, share=share, salt=salt, stable=stable, stage_started_at=event.at
+            )
+        case e.Looked() as look:
+            return replace(release, looks=look.look, last_look=look)
+        case e.ApprovalRequested() as asked:
+            return replace(
+                release, question=asked.question, question_seq=event.seq, required=asked.required,
+                expires_at=asked.expires_at, reason=asked.reason,
+            )  # fmt: skip
+        case e.ApprovalAsked() as asked:
+            return replace(release, asked=(*release.asked, asked))
+        case e.ApprovalGiven(approver=approver):
+            return replace(release, approvers=(*release.approvers, approver))
+        case e.Approved(approvers=approvers):
+            return replace(release, approvers=approvers)
+        case e.Rejected(reason=reason, verdict=verdict):
+            return replace(release, reason=reason, suite_verdict=verdict or release.suite_verdict)
+        case e.RolledBack(reason=reason) | e.Cancelled(reason=reason) | e.Failed(reason=reason):
+            return replace(release, reason=reason, share=0.0)
+        case e.Stumbled(reason=reason):
+            return replace(release, reason=reason)
+        case e.Superseded(by_release=newer):
+            return replace(release, reason=f"superseded by {newer}")
+        case e.Promoted():
+            return replace(release, share=1.0, reason="")
+        case _:
+            return release
+
+
+def fold(history: Iterable[e.Event]) -> Release:
+    """The release that these events tell, in order of `seq`. Looks may be left out except the last.
+
+    Raises:
+        NotFound: no event at all, or the first is not a request.
+    """
+    release: Release | None = None
+    for event in history:
+        release = _opened(event) if release is None else advance(release, event)
+    if release is None:
+        message = "no such release: the ledger has no event of it"
+        raise NotFound(message)
+    return release

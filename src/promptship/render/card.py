@@ -1,0 +1,114 @@
+"""What an approver sees: the question, the evidence in numbers, the change; and later how it ended."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from promptship.ports import Card
+from promptship.release.history import Release
+from promptship.release.phase import Phase
+from promptship.render.facts import PHASE_WORDS
+from promptship.render.numbers import duration, moment, plural, short
+from promptship.render.redact import redact
+from promptship.render.suite import suite_lines
+from promptship.render.table import aligned, clipped
+from promptship.render.verdict import HEADER, headline, verdict_from, verdict_rows
+
+FENCE: Final = "```"
+"""Lines between two of these are a table in fixed width."""
+
+_QUESTIONS: Final = {
+    "promote": "Promote {prompt}?",
+    "undecided": "{prompt}: the canary cannot tell. Promote anyway?",
+    "first": "Release the first version of {prompt}?",
+}
+_REASON_LENGTH_MAX: Final = 600
+
+
+def approval_card(release: Release, *, diff: str = "") -> Card:
+    """The card that asks. `diff`: word diff of the prompt, Markdown or plain.
+
+    It carries the seq of the approval request, so that a click on a card from before the last request is recognised.
+    """
+    question = _QUESTIONS.get(release.question or "promote", _QUESTIONS["promote"])
+    return _card(release, title=question.format(prompt=release.prompt), diff=diff, ask=True)
+
+
+def outcome_card(release: Release) -> Card:
+    """The card once nothing is left to decide: the same evidence, and how it ended instead of buttons."""
+    words = PHASE_WORDS[release.phase]
+    return _card(release, title=f"{release.prompt}: {words}", diff="", ask=False, outcome=_outcome(release))
+
+
+def _card(release: Release, *, title: str, diff: str, ask: bool, outcome: str = "") -> Card:
+    return Card(
+        release_id=release.id,
+        seq=release.question_seq,
+        title=redact(clipped(title, 140)),
+        lines=tuple(redact(line) for line in _lines(release)),
+        diff=redact(diff),
+        ask=ask,
+        outcome=redact(outcome),
+    )
+
+
+def _lines(release: Release) -> list[str]:
+    lines = [
+        _field(
+            "Change", f"{short(release.stable)} → {short(release.version)}, commit {short(release.commit)}"
+        ),
+        _field("Author", release.author),
+    ]
+    lines += [_field("Suite", line) for line in suite_lines(release.suite_verdict)]
+    lines += _canary(release)
+    if release.phase is Phase.AWAITING_APPROVAL:
+        lines += _asks(release)
+    if release.approvers:
+        lines.append(_field("Approved by", ", ".join(release.approvers)))
+    lines.append(_field("Release", release.id))
+    return lines
+
+
+def _canary(release: Release) -> list[str]:
+    verdict = verdict_from(release.last_look.verdict) if release.last_look else None
+    if verdict is None or release.last_look is None:
+        return [_field("Canary", "none: no stable version to compare with, or no look yet")]
+    where = f"stage {verdict.stage + 1}, look {verdict.look}, {moment(release.last_look.as_of)}"
+    return [
+        _field("Canary", f"{where}: {headline(verdict)}"),
+        FENCE,
+        *aligned([HEADER, *verdict_rows(verdict)]),
+        FENCE,
+    ]
+
+
+def _asks(release: Release) -> list[str]:
+    given = f", {len(release.approvers)} given" if release.approvers else ""
+    lines = [
+        _field("Asked because", release.reason) if release.reason else "",
+        _field("Needs", f"{plural(release.required, 'approver')}{given}"),
+        _field("Expires", f"{moment(release.expires_at)}, then it is rolled back")
+        if release.expires_at
+        else "",
+    ]
+    return [line for line in lines if line]
+
+
+def _outcome(release: Release) -> str:
+    """`Rolled back after 2 h 10 min: escalated ...`."""
+    after = ""
+    if release.ended_at is not None:
+        after = f" after {duration((release.ended_at - release.opened_at).total_seconds())}"
+    who = (
+        f" by {', '.join(release.approvers)}" if release.phase is Phase.APPROVED and release.approvers else ""
+    )
+    because = (
+        f": {clipped(release.reason, _REASON_LENGTH_MAX)}" if release.reason and not release.is_open else ""
+    )
+    return f"{PHASE_WORDS[release.phase].capitalize()}{who}{after}{because}"
+
+
+def _field(name: str, value: str) -> str:
+    """A Markdown line. What others wrote is kept from changing its look or forging a line of ours."""
+    text = clipped(value, _REASON_LENGTH_MAX)
+    return f"**{name}:** " + text.replace("*", "∗").replace("`", "'")  # noqa: RUF001 - an asterisk that formats nothing

@@ -1,0 +1,76 @@
+"""What one event says, in one line: the timeline of a release in terminal and dashboard."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from promptship.release import events as e
+from promptship.release.phase import Phase
+from promptship.render.numbers import moment, percent, plural, short
+from promptship.render.suite import suite_lines
+from promptship.render.table import one_line
+from promptship.render.verdict import SAYS, headline, verdict_from
+
+PHASE_WORDS: Final = {phase: phase.value.replace("_", " ") for phase in Phase}
+
+
+def fact_line(fact: e.Fact) -> str:
+    """What happened, with the numbers or the reason it carries."""
+    return one_line(_said(fact))
+
+
+def _said(fact: e.Fact) -> str:  # one arm per kind of fact
+    match fact:
+        case e.Requested(prompt=prompt, commit=commit, author=author, reason=reason):
+            return f"requested: {prompt} at {short(commit)} by {author}" + _because(reason)
+        case e.Linted(version=version, findings=findings):
+            return f"linted: version {short(version)}, {plural(len(findings), 'note')}"
+        case e.Evaluated(verdict=verdict):
+            return "evaluated: " + " | ".join(suite_lines(verdict))
+        case e.Rejected(by=by, reason=reason):
+            return f"rejected by {by}: {reason}"
+        case e.StageStarted(stage=stage, share=share):
+            return f"stage {stage + 1} started: {percent(share)} of traffic"
+        case e.Looked():
+            return _looked(fact)
+        case e.ApprovalRequested(question=question, required=required, expires_at=until, reason=reason):
+            return f"approval requested ({question}): {plural(required, 'approver')} by {moment(until)}: {reason}"
+        case e.ApprovalAsked(channel=channel):
+            return f"asked in {channel}"
+        case e.ApprovalGiven(approver=approver, via=via, reason=reason):
+            return f"approved by {approver} via {via}" + _because(reason)
+        case e.ApprovalRefused(who=who, why=why, via=via):
+            return f"decision of {who} via {via} did not count: {why}"
+        case e.Approved(approvers=approvers):
+            return "approved by " + (", ".join(approvers) or "the plan, which asks nobody")
+        case e.Promoted(version=version, previous=previous):
+            return f"promoted: {short(version)} is stable" + (f", was {short(previous)}" if previous else "")
+        case e.RolledBack(by=by, reason=reason, version=version):
+            serves = f"{short(version)} serves everybody" if version else "nothing is served"
+            return f"rolled back by {by}: {reason}; {serves}"
+        case _:
+            return _ended(fact)
+
+
+def _ended(fact: e.Fact) -> str:
+    match fact:
+        case e.Superseded(by_release=newer):
+            return f"superseded by {newer}"
+        case e.Cancelled(reason=reason):
+            return f"cancelled: {reason}"
+        case e.Failed(reason=reason):
+            return f"failed: {reason}"
+        case e.Stumbled(step=step, reason=reason):
+            return f"{step} did not work this time: {reason}"
+        case _:
+            return fact.kind.replace("_", " ")
+
+
+def _looked(fact: e.Looked) -> str:
+    verdict = verdict_from(fact.verdict)
+    said = "unreadable verdict" if verdict is None else f"{SAYS[verdict.outcome]}: {headline(verdict)}"
+    return f"look {fact.look} at stage {fact.stage + 1}: {said}"
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""

@@ -1,0 +1,26 @@
+"""Which version of a prompt served when, as `promptship history` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from promptship.ports import RouteRecord
+from promptship.render.numbers import moment, percent, short
+from promptship.render.table import aligned, clipped
+
+HEADER = ("since", "serves", "canary", "release", "by", "because")
+
+
+def history_table(prompt: str, records: Sequence[RouteRecord]) -> str:
+    """One row per change of the route, in the order given."""
+    if not records:
+        return f"{prompt} has never been served: adopt it (`promptship adopt {prompt}`) or release it"
+    return "\n".join(aligned([HEADER, *(_row(record) for record in records)]))
+
+
+def _row(record: RouteRecord) -> tuple[str, ...]:
+    canary = f"{short(record.candidate)} {percent(record.share)}" if record.candidate else ""
+    return (
+        moment(record.at), short(record.stable), canary, record.release_id or "", clipped(record.actor, 32),
+        clipped(record.reason, 80),
+    )  # fmt: skip

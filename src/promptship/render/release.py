@@ -1,0 +1,120 @@
+"""A release as `promptship release show` prints it, and releases as the list does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from promptship.ports import ReleaseSummary
+from promptship.release.events import Event, Looked
+from promptship.release.history import Release
+from promptship.release.phase import Phase
+from promptship.render.facts import PHASE_WORDS, fact_line
+from promptship.render.numbers import clock, duration, moment, percent, plural, short
+from promptship.render.suite import suite_lines
+from promptship.render.table import aligned, clipped, one_line
+from promptship.render.verdict import verdict_from, verdict_lines
+
+LIST_HEADER = ("release", "prompt", "phase", "commit", "author", "opened", "moved")
+
+
+def release_text(release: Release, events: Sequence[Event]) -> str:
+    """Everything a person needs about one release: where it stands and why, the evidence, the timeline."""
+    lines = [title(release), *_facts(release)]
+    suite = suite_lines(release.suite_verdict)
+    if suite:
+        lines += ["", "suite", *(f"  {line}" for line in suite)]
+    verdict = verdict_from(release.last_look.verdict) if release.last_look else None
+    if verdict is not None:
+        heading = f"canary, stage {verdict.stage + 1}, look {verdict.look}"
+        lines += ["", heading, *(f"  {line}".rstrip() for line in verdict_lines(verdict))]
+    return "\n".join([*lines, "", "timeline", *timeline(events)])
+
+
+def title(release: Release) -> str:
+    """`support-reply  3f2a → 9c1b  ROLLED BACK at stage 2 (50%)`."""
+    change = (
+        f"{short(release.stable)} → {short(release.version)}" if release.version else short(release.commit)
+    )
+    return f"{release.prompt}  {change}  {standing(release)}"
+
+
+def standing(release: Release) -> str:
+    """The phase in capitals with where in the canary it stands or stood."""
+    words = PHASE_WORDS[release.phase].upper()
+    if release.stage is None or release.phase is Phase.PROMOTED:
+        return words
+    share = release.share or _planned_share(release)
+    return f"{words} at stage {release.stage + 1}" + (f" ({percent(share)})" if share else "")
+
+
+def timeline(events: Sequence[Event]) -> list[str]:
+    """One line per event; a run of looks that conclude the same is one line."""
+    return aligned([(at, clipped(actor, 32), said) for at, actor, said in timeline_rows(events)], indent="  ")
+
+
+def timeline_rows(events: Sequence[Event]) -> list[tuple[str, str, str]]:
+    """When, who and what of every event; of a run of looks that conclude the same only the last, with how many there were."""
+    rows: list[tuple[str, str, str]] = []
+    skipped = 0
+    for event, following in zip(events, [*events[1:], None], strict=True):
+        if following is not None and _same_look(event, following):
+            skipped += 1
+            continue
+        more = f" (and {plural(skipped, 'look')} before it)" if skipped else ""
+        rows.append((clock(event.at), one_line(event.actor), fact_line(event.fact) + more))
+        skipped = 0
+    return rows
+
+
+def release_list(summaries: Sequence[ReleaseSummary], now: datetime) -> str:
+    """The list, newest first as it came."""
+    if not summaries:
+        return "no releases yet: push a change of a prompt, or run `promptship release <prompt>`"
+    return "\n".join(aligned([LIST_HEADER, *release_rows(summaries, now)]))
+
+
+def release_rows(summaries: Sequence[ReleaseSummary], now: datetime) -> list[tuple[str, ...]]:
+    """One row per release under `LIST_HEADER`."""
+    return [
+        (
+            summary.id, summary.prompt, PHASE_WORDS[summary.phase], short(summary.commit), clipped(summary.author, 32),
+            moment(summary.opened_at), f"{duration(max((now - summary.moved_at).total_seconds(), 0))} ago",
+        )
+        for summary in summaries
+    ]  # fmt: skip
+
+
+def _facts(release: Release) -> list[str]:
+    rows = [
+        ("release", release.id),
+        ("file", f"{release.path} at {short(release.commit)} by {release.author}"),
+        ("opened", moment(release.opened_at)),
+        ("ended", f"{moment(release.ended_at)}, after {_lasted(release)}" if release.ended_at else ""),
+        ("approved by", ", ".join(release.approvers)),
+        ("asks", f"{release.question}, until {moment(release.expires_at)}" if _waits(release) else ""),
+        ("because", release.reason),
+    ]
+    return aligned([(name, one_line(value)) for name, value in rows if value], indent="  ")
+
+
+def _waits(release: Release) -> bool:
+    return release.phase is Phase.AWAITING_APPROVAL
+
+
+def _lasted(release: Release) -> str:
+    return duration((release.ended_at - release.opened_at).total_seconds()) if release.ended_at else ""
+
+
+def _planned_share(release: Release) -> float:
+    stages = release.plan.canary.stages if release.plan else ()
+    return stages[release.stage].share if release.stage is not None and release.stage < len(stages) else 0.0
+
+
+def _same_look(event: Event, following: Event) -> bool:
+    """Whether the next event is a look that says the same about the same stage."""
+    one, two = event.fact, following.fact
+    if not isinstance(one, Looked) or not isinstance(two, Looked) or one.stage != two.stage:
+        return False
+    before, after = verdict_from(one.verdict), verdict_from(two.verdict)
+    return before is not None and after is not None and before.outcome is after.outcome

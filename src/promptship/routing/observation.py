@@ -1,0 +1,65 @@
+"""What the gateway writes down: one line per served request, one per feedback. Never prompt text, answers or user names."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Arm = Literal["stable", "candidate"]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Observation(_Line):
+    """One served request. The spool holds exactly one line of it per request, written when the answer has ended.
+
+    `release` and `stage` are set only for units that were randomised under a live lease; everybody else is outside the
+    experiment and counts as history of the stable version.
+    """
+
+    id: str
+    """UUIDv7 made by the gateway."""
+    at_ms: int
+    """Unix time in ms when the request arrived."""
+    prompt: str
+    version: str
+    arm: Arm
+    release: str | None = None
+    stage: int | None = None
+    unit: str | None = None
+    """sha256(salt, unit)[:16]: tells repeat users apart without naming them."""
+    model: str = ""
+    latency_ms: float
+    """Whole answer; for streams until the last byte."""
+    ttft_ms: float | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    status: int
+    """HTTP status the client saw."""
+    error: bool
+    """Upstream or gateway failure (5xx, timeout, reset, malformed). A client's own 4xx or hang-up is not an error of the prompt."""
+    error_type: str = ""
+    refusal: bool | None = None
+    """None: not measurable (no text)."""
+    streamed: bool = False
+
+
+class Feedback(_Line):
+    """What somebody said about one request later. Same request and kind again replaces the earlier value, never doubles it."""
+
+    id: str
+    at_ms: int
+    request: str
+    """Observation.id, from the signed token."""
+    request_at_ms: int
+    prompt: str
+    version: str
+    arm: Arm
+    release: str | None = None
+    stage: int | None = None
+    kind: str
+    """`thumbs_down`, `escalated`, or any lower-case word."""
+    value: bool

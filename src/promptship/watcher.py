@@ -1,0 +1,115 @@
+"""The resident watcher: ingests telemetry and looks at every running canary every few seconds, without Prefect.
+
+A process per canary would be too heavy and a flow run per look too slow (7-10 s to start), and a rollback must not depend on
+an orchestrator being up. Several watchers may run: a lease lets one work at a time, and compare-and-set keeps a late one harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from promptship.canary.evidence import Health, Outcome
+from promptship.errors import Conflict, PromptshipError, Unavailable
+from promptship.lifecycle.app import App
+from promptship.lifecycle.look import look
+from promptship.lifecycle.reconcile import nudge, reconcile
+from promptship.ports import IngestReport, ReleaseSummary
+from promptship.release.phase import WATCHED
+
+_log = logging.getLogger(__name__)
+
+LEASE = "watcher"
+SLOW_TURNS = 2.0
+"""A turn is slow, and said to be, when it takes this many times `watcher.every` ..."""
+SLOW_S_MIN = 2.0
+"""... and this many seconds."""
+
+
+@dataclass(slots=True)
+class Watcher:
+    """State of one watcher process: nothing here needs to survive it."""
+
+    app: App
+    holder: str = field(default_factory=lambda: uuid4().hex)
+    checked: dict[tuple[str, int], tuple[float, Health]] = field(default_factory=dict)
+    """Last verdict of the quality gate per (release, stage), with the monotonic time it was given."""
+
+    def turn(self) -> bool:
+        """One round: tick, looks, reconcile. False when another watcher is at work."""
+        settings = self.app.settings.watcher
+        ttl_s = max(3 * settings.every, 5.0)
+        if not self.app.ledger.acquire(LEASE, self.holder, ttl_s=ttl_s, at=self.app.clock.now()):
+            return False
+        began = time.monotonic()
+        self._ingest()
+        ingested = time.monotonic()
+        for summary in self.app.ledger.summaries(phases=WATCHED, limit=10_000):
+            self._look(summary)
+        looked = time.monotonic()
+        reconcile(self.app)
+        ended = time.monotonic()
+        if ended - began > max(SLOW_TURNS * settings.every, SLOW_S_MIN):
+            _log.warning(
+                "a slow turn: %.1f s to ingest, %.1f s to look, %.1f s to start runs; leases end after the plan's `lease`",
+                ingested - began, looked - ingested, ended - looked,
+            )  # fmt: skip
+        return True
+
+    def _ingest(self) -> None:
+        """Read spools until none has complete lines left, at most a bounded number of chunks per round."""
+        for _ in range(16):
+            report: IngestReport = self.app.measurements.ingest()
+            if report.quarantined:
+                _log.warning("%d spool lines were not valid records and are kept aside", report.quarantined)
+            if report.lag_bytes == 0:
+                return
+
+    def _look(self, summary: ReleaseSummary) -> None:
+        try:
+            verdict = look(self.app, summary.id, health=self._health(summary))
+        except Conflict as error:
+            _log.info("look at %s lost to another write: %s", summary.id, error)
+            return
+        except PromptshipError as error:
+            # One broken release must not stop the looks at the others; its lease is not renewed, so its traffic goes back.
+            _log.error("could not look at release %s of %s: %s", summary.id, summary.prompt, error)
+            return
+        if verdict is not None and verdict.outcome is not Outcome.HOLD:
+            _log.info(
+                "release %s of %s, look %d: %s", summary.id, summary.prompt, verdict.look, verdict.outcome
+            )
+            nudge(self.app, summary.id)
+
+    def _health(self, summary: ReleaseSummary) -> Health:
+        release = self.app.release(summary.id)
+        if release.stage is None:
+            return Health()
+        key = (release.id, release.stage)
+        at, health = self.checked.get(key, (float("-inf"), Health()))
+        if health.problems or time.monotonic() - at >= self.app.settings.watcher.gate_every:
+            health = self.app.measurements.check(release.id, release.stage, as_of=self.app.clock.now())
+            self.checked = {k: v for k, v in self.checked.items() if k[0] != release.id}
+            self.checked[key] = (time.monotonic(), health)
+        return health
+
+
+def watch(app: App, *, stop: threading.Event, on_turn: Callable[[], None] = lambda: None) -> None:
+    """Take turns until `stop` is set. What is down outside is waited for; leases run out meanwhile, as they must."""
+    watcher = Watcher(app)
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            watcher.turn()
+            on_turn()
+        except Unavailable as error:
+            _log.warning("cannot watch now, canaries lose their traffic when their lease ends: %s", error)
+        except Exception:
+            # The watcher is the last to give up: log, and try again. Without looks the dead man's switch works by itself.
+            _log.exception("a turn of the watcher failed")
+        stop.wait(max(app.settings.watcher.every - (time.monotonic() - began), 0.05))
+    app.ledger.let_go(LEASE, watcher.holder)

@@ -1,0 +1,71 @@
+"""The composition root: settings -> adapters behind ports. The only place that knows which technology is behind what."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from promptship.adapters.database import connect, migrate
+from promptship.adapters.git import GitRepository
+from promptship.adapters.ledger.sql_ledger import SqlLedger
+from promptship.adapters.ledger.sql_routes import SqlRoutes
+from promptship.adapters.prefect_api import PrefectOrchestrator
+from promptship.adapters.providers import HttpModels
+from promptship.adapters.secrets import Secrets
+from promptship.adapters.slack import approvals_for
+from promptship.adapters.telemetry import SpoolMeasurements
+from promptship.lifecycle.app import App
+from promptship.settings import Settings
+from promptship.settings_file import load_settings
+
+CONFIG_VARIABLE = "PROMPTSHIP_CONFIG"
+"""Environment variable that names promptship.toml for processes that are started without arguments, such as flow runs."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Wall time, UTC."""
+        return datetime.now(UTC)
+
+
+def build(settings: Settings) -> App:
+    """Connect everything a process of the control side needs; migrates the ledger first.
+
+    Raises:
+        ConfigError: something named in the settings is not there.
+        Unavailable: the ledger's database does not answer.
+    """
+    clock = SystemClock()
+    engine = connect(settings.ledger_url)
+    migrate(engine)
+    return App(
+        settings=settings,
+        ledger=SqlLedger(engine),
+        routes=SqlRoutes(engine, clock),
+        measurements=SpoolMeasurements(engine, settings.spool, clock, bucket_s=settings.telemetry.bucket),
+        models=HttpModels(settings.providers, settings.models, os.environ),
+        approvals=approvals_for(settings, os.environ),
+        repository=GitRepository((settings.root / settings.repository.url).resolve()),
+        orchestrator=PrefectOrchestrator(settings.prefect_api_url),
+        clock=clock,
+    )
+
+
+@lru_cache(maxsize=1)
+def app() -> App:
+    """The app of this process, from the file that `PROMPTSHIP_CONFIG` names (or ./promptship.toml). Built once."""
+    return build(load_settings(config_path()))
+
+
+def config_path() -> Path:
+    """Where promptship.toml is expected."""
+    return Path(os.environ.get(CONFIG_VARIABLE, "promptship.toml"))
+
+
+def secrets(settings: Settings) -> Secrets:
+    """The API token and the signing key of this installation: from the environment, or made once in the data directory."""
+    return Secrets(settings.data, os.environ)

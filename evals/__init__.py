@@ -1,0 +1,1 @@
+"""The offline evaluation engine: suites, assertions, judges, trials and comparisons."""

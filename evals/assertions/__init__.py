@@ -1,0 +1,18 @@
+"""Assertions: what a suite may demand of an answer. `REGISTRY` has one entry per type; `build` makes one from its specification."""
+
+from __future__ import annotations
+
+from promptship.evals.assertions.base import Assertion, AssertionSpec, Maker, Prepared, Reader
+from promptship.evals.assertions.registry import NEEDS_JUDGE, REGISTRY, TYPES, build
+
+__all__ = [
+    "NEEDS_JUDGE",
+    "REGISTRY",
+    "TYPES",
+    "Assertion",
+    "AssertionSpec",
+    "Maker",
+    "Prepared",
+    "Reader",
+    "build",
+]

@@ -1,0 +1,314 @@
+"""From a suite file to a suite; every problem of the file is reported at once, with its line."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import orjson
+import yaml
+from jinja2 import TemplateError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from promptship.errors import ConfigError, NotFound, Problem
+from promptship.evals.assertions import NEEDS_JUDGE, AssertionSpec, Prepared, build
+from promptship.evals.assertions.base import invalid
+from promptship.evals.cases import Case, Suite, Turn
+from promptship.evals.document import Document, read_json_lines, read_yaml
+from promptship.evals.suite_file import (
+    CaseFile,
+    DefaultsFile,
+    JudgeSettings,
+    SuiteFile,
+    TurnFile,
+    suite_schema,
+)
+from promptship.ports import Tree
+from promptship.prompts.model import Message
+from promptship.prompts.templates import TooMuch, render_text
+
+__all__ = ["Case", "Suite", "Turn", "load_suite", "suite_names", "suite_schema"]
+
+SUFFIXES: Final = (".yaml", ".yml", ".jsonl", ".json")
+# Python has its variables in `context`, and doubled braces of its own.
+_NOT_TEMPLATES: Final = frozenset({"python", "is-json", "contains-json"})
+
+
+def suite_names(tree: Tree, directory: str) -> tuple[str, ...]:
+    """Names that `load_suite` would find, sorted."""
+    prefix = directory.strip("/") + "/" if directory.strip("/") else ""
+    found = (path.removeprefix(prefix) for path in tree.files() if path.startswith(prefix))
+    return tuple(sorted({name.rpartition(".")[0] for name in found if name.endswith(SUFFIXES)}))
+
+
+def load_suite(tree: Tree, directory: str, name: str) -> Suite:
+    """The suite `<directory>/<name>` with one of the endings .yaml, .yml, .jsonl, .json.
+
+    Raises:
+        NotFound: no such file; names the nearest suite.
+        ConfigError: everything that is wrong with it, at once.
+    """
+    present = set(tree.files())
+    base = posixpath.normpath(posixpath.join(directory, name))
+    paths = [base + suffix for suffix in SUFFIXES if base + suffix in present]
+    if not paths:
+        names = suite_names(tree, directory)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = (
+            f"did you mean {near[0]}?"
+            if near
+            else f"there are: {', '.join(names)}"
+            if names
+            else "the directory has no suite"
+        )
+        raise NotFound(f"no suite {name!r} in {directory}/ of {tree.name}; {hint}")
+    if len(paths) > 1:
+        advice = "keep one of them"
+        raise ConfigError(
+            [Problem(paths[0], "", f"also {', '.join(paths[1:])}", "expected one file per suite", advice)]
+        )
+    return parse_suite(tree, paths[0], name)
+
+
+def parse_suite(tree: Tree, path: str, name: str) -> Suite:
+    """The suite in one file of the tree. Raises ConfigError, NotFound."""
+    read = read_json_lines if path.endswith(".jsonl") else read_yaml
+    document = read(path, tree.read(path))
+    data = {"cases": document.data} if isinstance(document.data, list) else document.data
+    if not isinstance(data, dict):
+        got = "empty" if data is None else type(data).__name__
+        raise ConfigError([Problem(path, "", got, "expected a mapping with `cases`, or a list of cases")])
+    if data.get("cases") == []:
+        raise ConfigError(
+            [Problem(path, "cases", "empty", "expected at least one case", line=document.line("cases"))]
+        )
+    try:
+        file = SuiteFile.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_shape_problems(document, error)) from None
+    return _Builder(tree, document, file).suite(name)
+
+
+def _shape_problems(document: Document, error: ValidationError) -> Iterator[Problem]:
+    in_list = isinstance(document.data, list)
+    for detail in error.errors():
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(
+            "."
+        )
+        if detail["type"] == "extra_forbidden":
+            advice = _nearest_key(detail["loc"])
+            yield Problem(
+                document.path,
+                key,
+                "an unknown key",
+                "expected only known keys",
+                advice,
+                _line(document, key, in_list),
+            )
+            continue
+        got = "missing" if detail["type"] == "missing" else repr(detail["input"])[:60]
+        yield Problem(document.path, key, got, _sentence(detail), "", _line(document, key, in_list))
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    """What pydantic says, as the end of our sentence."""
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    return re.sub(r"^\w+ should (?:be )?", "expected ", detail["msg"])
+
+
+def _line(document: Document, key: str, in_list: bool) -> int:
+    """A file that is a bare list of cases has no `cases` above them."""
+    return document.line(key.removeprefix("cases") if in_list else key)
+
+
+_PARTS: Final[Mapping[str, type[BaseModel]]] = {
+    "assert": AssertionSpec,
+    "messages": Message,
+    "turns": TurnFile,
+    "judge": JudgeSettings,
+    "defaults": DefaultsFile,
+    "cases": CaseFile,
+}
+
+
+def _nearest_key(location: tuple[int | str, ...]) -> str:
+    """Advice for an unknown key: the nearest key of the part it stands in."""
+    above = location[:-1]
+    part = next((model for name, model in _PARTS.items() if name in above), SuiteFile)
+    names = [str(field.alias or name) for name, field in part.model_fields.items()]
+    wanted = {"tests": "cases"}.get(str(location[-1]), str(location[-1]))  # promptfoo's word
+    near = difflib.get_close_matches(wanted, names, n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+
+
+class _Builder:
+    """Builds the cases of one file and collects what is wrong with them."""
+
+    def __init__(self, tree: Tree, document: Document, file: SuiteFile) -> None:
+        self._tree = tree
+        self._document = document
+        self._file = file
+        self._bare = isinstance(document.data, list)
+        self._problems: dict[Problem, None] = {}
+
+    def suite(self, name: str) -> Suite:
+        cases = [self._case(number, case) for number, case in enumerate(self._file.cases)]
+        self._refuse_double_ids(cases)
+        if self._problems:
+            raise ConfigError(self._problems)
+        file = self._file
+        return Suite(
+            name=name,
+            path=self._document.path,
+            description=file.description,
+            judge=file.judge,
+            cases=tuple(cases),
+        )
+
+    def _case(self, number: int, case: CaseFile) -> Case:
+        key, defaults = f"cases[{number}]", self._file.defaults
+        variables = {**defaults.vars, **case.vars}
+        turns = [self._turn(f"{key}.turns[{n}]", turn, variables) for n, turn in enumerate(case.turns)] or [
+            Turn(user=None, asserts=())
+        ]
+        last = (
+            *self._asserts("defaults", defaults.asserts, variables),
+            *turns[-1].asserts,
+            *self._asserts(key, case.asserts, variables),
+        )
+        turns[-1] = replace(turns[-1], asserts=last)
+        specs = (*defaults.asserts, *case.asserts, *(spec for turn in case.turns for spec in turn.asserts))
+        if not any(spec.weight for spec in specs):
+            got, expected = "missing or of weight 0", "expected something the answer can fail"
+            self._report(invalid("assert", got, expected, "it would always pass"), key)
+        messages = [
+            message.model_copy(
+                update={
+                    "content": self._rendered(message.content, variables, f"{key}.messages[{n}]", "content")
+                }
+            )
+            for n, message in enumerate(case.messages)
+        ]
+        built = Case(
+            id=case.id or f"case-{number + 1}", digest="", vars=variables, messages=tuple(messages), turns=tuple(turns),
+            severity=case.severity or defaults.severity, trials=case.trials or defaults.trials, weight=case.weight,
+            threshold=case.threshold, tags=case.tags, description=case.description,
+        )  # fmt: skip
+        return replace(built, digest=self._digest(built, key))
+
+    def _turn(self, key: str, turn: TurnFile, variables: Mapping[str, Any]) -> Turn:
+        user = None if turn.user is None else self._rendered(turn.user, variables, key, "user")
+        return Turn(user=user, asserts=self._asserts(key, turn.asserts, variables))
+
+    def _asserts(
+        self, key: str, specs: tuple[AssertionSpec, ...], variables: Mapping[str, Any]
+    ) -> tuple[Prepared, ...]:
+        prepared = []
+        for number, spec in enumerate(specs):
+            where = f"{key}.assert[{number}]"
+            try:
+                prepared.append(self._assertion(spec, variables))
+            except ConfigError as error:
+                self._report(error, where)
+        return tuple(prepared)
+
+    def _assertion(self, spec: AssertionSpec, variables: Mapping[str, Any]) -> Prepared:
+        name = spec.type.removeprefix("not-")
+        if name in NEEDS_JUDGE and self._file.judge is None:
+            raise invalid("type", repr(spec.type), "needs a judge", "add `judge: {model: ...}` to the suite")
+        value = spec.value
+        if name != "python" and isinstance(value, str) and value.startswith("file://"):
+            value = self._file_value(value)
+        if name not in _NOT_TEMPLATES:
+            if isinstance(value, str):
+                value = _render(value, variables)
+            elif isinstance(value, list):
+                value = [_render(item, variables) if isinstance(item, str) else item for item in value]
+        return build(spec.model_copy(update={"value": value}), self._read)
+
+    def _file_value(self, reference: str) -> object:
+        name = reference.removeprefix("file://")
+        content = self._read(name)
+        if name.endswith((".json", ".yaml", ".yml")):
+            try:
+                return yaml.safe_load(content)
+            except yaml.YAMLError as error:
+                raise invalid(
+                    "value", reference, f"expected JSON or YAML: {str(error).splitlines()[0]}"
+                ) from None
+        if name.endswith((".txt", ".md")):
+            return content.rstrip("\n")
+        raise invalid("value", reference, "expected a file that ends in .json, .yaml, .yml, .txt or .md")
+
+    def _read(self, name: str) -> str:
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(self._document.path), name))
+        if path.startswith(("../", "/")):
+            raise invalid("value", f"file://{name}", "expected a file of this repository")
+        try:
+            return self._tree.read(path).decode("utf-8-sig")
+        except NotFound:
+            raise invalid("value", f"file://{name}", f"expected a file; there is no {path}") from None
+        except UnicodeDecodeError:
+            raise invalid("value", f"file://{name}", "expected text in UTF-8") from None
+
+    def _rendered(self, text: str, variables: Mapping[str, Any], where: str, key: str) -> str:
+        try:
+            return _render(text, variables, key)
+        except ConfigError as error:
+            self._report(error, where)
+            return text
+
+    def _refuse_double_ids(self, cases: list[Case]) -> None:
+        first: dict[str, int] = {}
+        for number, case in enumerate(cases):
+            if case.id in first:
+                self._report(
+                    invalid("id", repr(case.id), f"is cases[{first[case.id]}] already", "ids are unique"),
+                    f"cases[{number}]",
+                )
+            first.setdefault(case.id, number)
+
+    def _digest(self, case: Case, key: str) -> str:
+        """Everything that can change a score; the judge too, since another judge is another score."""
+        judge = self._file.judge.model_dump() if self._file.judge and _is_judged(case) else None
+        messages = [message.model_dump() for message in case.messages]
+        content = [case.vars, messages, [asdict(turn) for turn in case.turns], case.threshold, judge]
+        try:
+            return hashlib.sha256(
+                orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME)
+            ).hexdigest()
+        except TypeError as error:
+            self._report(invalid("vars", str(error), "expected values that JSON has"), key)
+            return ""
+
+    def _report(self, error: ConfigError, where: str) -> None:
+        for problem in error.problems:
+            key = f"{where}.{problem.key}"
+            line = _line(self._document, key, self._bare)
+            # A dict, not a list: a default that is wrong is wrong once, not once per case.
+            self._problems[replace(problem, file=self._document.path, key=key, line=line)] = None
+
+
+def _is_judged(case: Case) -> bool:
+    return any(
+        prepared.type.removeprefix("not-") in NEEDS_JUDGE for turn in case.turns for prepared in turn.asserts
+    )
+
+
+def _render(text: str, variables: Mapping[str, Any], key: str = "value") -> str:
+    """Text with the case's variables in it. Raises ConfigError."""
+    try:
+        return render_text(text, variables)
+    except (TemplateError, TooMuch) as error:
+        raise invalid(key, repr(text)[:60], f"expected a template of the case's variables: {error}") from None
+    except Exception as error:  # noqa: BLE001 - an expression may raise anything: 1 / 0
+        raise invalid(
+            key, repr(text)[:60], f"expected a template that renders: {type(error).__name__}: {error}"
+        ) from None

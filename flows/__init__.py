@@ -1,0 +1,1 @@
+"""Prefect flows. They read like the lifecycle: no I/O, no arithmetic, no classes."""

@@ -1,0 +1,56 @@
+"""What Prefect's pages show of a release: its lint, suite and canary verdicts as artifacts. The ledger holds the originals."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from promptship.evals.report import to_markdown
+from promptship.evals.verdict import SuiteVerdict
+from promptship.lifecycle.app import App
+from promptship.release import events as e
+from promptship.render.verdict import verdict_from, verdict_markdown
+
+_log = logging.getLogger(__name__)
+
+
+def lint(app: App, release_id: str) -> None:
+    """Findings as a table."""
+    facts = [event.fact for event in app.ledger.events(release_id, looks=False)]
+    found = [fact for fact in facts if isinstance(fact, e.Linted | e.Rejected) and fact.findings]
+    rows = [dict(finding) for fact in found for finding in fact.findings]
+    if rows:
+        create_table_artifact(
+            key=_key("lint", release_id), table=rows, description=f"Lint of release {release_id}"
+        )
+
+
+def regression(app: App, release_id: str) -> None:
+    """One report per suite."""
+    verdict = app.release(release_id).suite_verdict
+    for suite in (verdict or {}).get("suites", []):  # type: ignore[attr-defined]
+        report = SuiteVerdict.model_validate(suite)
+        create_markdown_artifact(
+            key=_key("suite", release_id, report.suite), markdown=to_markdown(report),
+            description=f"Suite {report.suite} of release {release_id}",
+        )  # fmt: skip
+
+
+def canary(app: App, release_id: str) -> None:
+    """The last look's verdict."""
+    release = app.release(release_id)
+    if release.last_look is None:
+        return
+    verdict = verdict_from(release.last_look.verdict)
+    if verdict is not None:
+        create_markdown_artifact(
+            key=_key("canary", release_id), markdown=verdict_markdown(verdict),
+            description=f"Look {verdict.look} of release {release_id} of {release.prompt}",
+        )  # fmt: skip
+
+
+def _key(*words: str) -> str:
+    """Prefect's artifact keys: lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")

@@ -1,0 +1,162 @@
+"""Routes and versions in SQL."""
+
+# ruff: noqa: D102 - the port says what each method means
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, or_, select, update
+
+from promptship.adapters.database import insert_into, reading, writing
+from promptship.adapters.ledger import moves
+from promptship.adapters.ledger.chain import canonical
+from promptship.adapters.ledger.schema import route_history, route_revision, routes, versions
+from promptship.errors import Conflict
+from promptship.ports import Clock, RouteChange, RouteRecord
+from promptship.routing.table import Route, RoutingTable, Version
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Because:
+    """Who changes a route, when and why."""
+
+    actor: str
+    at: datetime
+    reason: str
+    release_id: str | None = None
+
+
+def apply(connection: Connection, change: RouteChange, because: Because) -> int:
+    """Change a route inside the caller's transaction; returns its new revision.
+
+    Raises:
+        Conflict: the route is not at `expected_revision`.
+        NotFound: a version it names was never kept.
+    """
+    connection.execute(update(route_revision).values(value=route_revision.c.value + 1))
+    revision = _revision(connection)
+    current = connection.execute(
+        select(routes.c.revision, routes.c.stable).where(routes.c.prompt == change.prompt).with_for_update()
+    ).one_or_none()
+    moves.check_revision(change, current.revision if current else 0)
+    named = [digest for digest in (change.stable, change.candidate) if digest is not None]
+    known = connection.scalars(select(versions.c.digest).where(versions.c.digest.in_(named))).all()
+    moves.check_versions(change, known)
+    row = {
+        "revision": revision, "stable": change.stable, "stable_commit": change.commit, "release_id": change.release_id,
+        "candidate": change.candidate, "stage": change.stage, "share": change.share, "salt": change.salt,
+        "lease_until": change.lease_until,
+    }  # fmt: skip
+    upsert = insert_into(connection, routes).values(prompt=change.prompt, **row)
+    connection.execute(upsert.on_conflict_do_update(index_elements=[routes.c.prompt], set_=row))
+    connection.execute(
+        insert(route_history).values(
+            revision=revision, prompt=change.prompt, at=because.at, stable=change.stable,
+            previous=current.stable if current else None, candidate=change.candidate, share=change.share,
+            release_id=because.release_id, actor=because.actor, reason=because.reason,
+        )
+    )  # fmt: skip
+    return revision
+
+
+class SqlRoutes:
+    """`ports.Routes` on SQLite or PostgreSQL. Safe for threads; `clock` only tells how much of a lease is left."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._kept: dict[str, Version] = {}  # content never changes, so what routes name is read once
+
+    def get(self, prompt: str) -> Route | None:
+        with reading(self._engine) as connection:
+            row = connection.execute(select(routes).where(routes.c.prompt == prompt)).one_or_none()
+        return None if row is None else self._route(row)
+
+    def table(self) -> RoutingTable:
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(routes)).all()
+            named = {digest for row in rows for digest in (row.stable, row.candidate) if digest is not None}
+            kept = {digest: self._kept[digest] for digest in named & self._kept.keys()}
+            unread = select(versions).where(versions.c.digest.in_(named - kept.keys()))
+            if named != kept.keys():
+                kept |= {row.digest: _version(row) for row in connection.execute(unread)}
+        self._kept = kept
+        return RoutingTable(
+            revision=max((row.revision for row in rows), default=0),
+            routes={row.prompt: self._route(row) for row in rows},
+            versions=kept,
+        )
+
+    def revision(self) -> int:
+        with reading(self._engine) as connection:
+            return _revision(connection)
+
+    def keep_version(self, version: Version) -> None:
+        with writing(self._engine) as connection:
+            _keep(connection, version)
+
+    def version(self, digest: str) -> Version:
+        typed = digest.strip()
+        wanted = versions.c.digest
+        match = or_(wanted == typed, wanted.startswith(typed, autoescape=True))
+        if len(typed) < moves.PREFIX_CHARACTERS_MIN:
+            match = wanted == typed
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(versions).where(match).order_by(wanted).limit(5)).all()
+        found = {row.digest: row for row in rows}
+        return _version(found[moves.the_one("version", typed, typed, list(found))])
+
+    def renew(self, prompt: str, release_id: str, *, until: datetime) -> None:
+        mine = (routes.c.prompt == prompt) & (routes.c.release_id == release_id)
+        with writing(self._engine) as connection:
+            connection.execute(update(routes).where(mine).values(lease_until=until))
+
+    def adopt(self, prompt: str, version: Version, *, actor: str, at: datetime) -> Route:
+        change = RouteChange(prompt=prompt, expected_revision=0, stable=version.digest, commit=version.commit)
+        with writing(self._engine) as connection:
+            _keep(connection, version)
+            revision = apply(connection, change, Because(actor=actor, at=at, reason=moves.ADOPTED))
+        return Route(prompt=prompt, revision=revision, stable=version.digest, commit=version.commit)
+
+    def history(self, prompt: str) -> Sequence[RouteRecord]:
+        query = select(route_history).where(route_history.c.prompt == prompt)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(route_history.c.revision.desc())).all()
+        return tuple(
+            RouteRecord(
+                revision=row.revision, at=row.at, stable=row.stable, previous=row.previous, candidate=row.candidate,
+                share=row.share, release_id=row.release_id, actor=row.actor, reason=row.reason,
+            )
+            for row in rows
+        )  # fmt: skip
+
+    def _route(self, row: Row[*tuple[Any, ...]]) -> Route:
+        return moves.route_of(**row._mapping, now=self._clock.now())  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def _revision(connection: Connection) -> int:
+    return int(connection.execute(select(route_revision.c.value)).scalar_one())
+
+
+def _keep(connection: Connection, version: Version) -> None:
+    content = canonical(version.content)
+    kept = connection.scalar(select(versions.c.content).where(versions.c.digest == version.digest))
+    if kept is None:
+        row = {"digest": version.digest, "commit": version.commit, "content": content}
+        connection.execute(insert_into(connection, versions).values(row).on_conflict_do_nothing())
+    elif kept != content:
+        raise Conflict(
+            f"version {version.digest} is kept with other content: a digest names one content for ever"
+        )
+
+
+def _version(row: Row[*tuple[Any, ...]]) -> Version:
+    return Version(digest=row.digest, commit=row.commit, content=json.loads(row.content))

@@ -1,0 +1,260 @@
+"""Ledger and routes in memory: the same rules as in SQL (`ledger.moves`, `ledger.chain`), one lock instead of transactions."""
+
+# ruff: noqa: D102 - the port says what each method means
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from promptship.adapters.ledger import chain, moves
+from promptship.errors import Conflict, NotFound
+from promptship.ports import AuditReport, Clock, ReleaseSummary, RouteChange, RouteRecord
+from promptship.release.events import Event, Fact, Requested
+from promptship.release.phase import OPEN, Phase
+from promptship.routing.table import Route, RoutingTable, Version
+
+
+class MemoryRoutes:
+    """`ports.Routes` in memory."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.lock = threading.RLock()
+        self._clock = clock
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._versions: dict[str, Version] = {}
+        self._history: list[tuple[str, RouteRecord]] = []
+
+    def get(self, prompt: str) -> Route | None:
+        with self.lock:
+            row = self._rows.get(prompt)
+            return None if row is None else moves.route_of(**row, now=self._clock.now())
+
+    def table(self) -> RoutingTable:
+        with self.lock:
+            routes = {
+                prompt: moves.route_of(**row, now=self._clock.now()) for prompt, row in self._rows.items()
+            }
+            named = {row[arm] for row in self._rows.values() for arm in ("stable", "candidate")} - {None}
+            versions = {digest: self._versions[digest] for digest in named}
+            return RoutingTable(revision=self.revision(), routes=routes, versions=versions)
+
+    def revision(self) -> int:
+        return len(self._history)
+
+    def keep_version(self, version: Version) -> None:
+        with self.lock:
+            kept = self._versions.setdefault(version.digest, version)
+        if kept.content != version.content:
+            raise Conflict(
+                f"version {version.digest} is kept with other content: a digest names one content for ever"
+            )
+
+    def version(self, digest: str) -> Version:
+        typed = digest.strip()
+        with self.lock:
+            found = sorted(
+                kept for kept in self._versions
+                if kept == typed or (kept.startswith(typed) and len(typed) >= moves.PREFIX_CHARACTERS_MIN)
+            )  # fmt: skip
+            return self._versions[moves.the_one("version", typed, typed, found[:5])]
+
+    def renew(self, prompt: str, release_id: str, *, until: datetime) -> None:
+        with self.lock:
+            row = self._rows.get(prompt)
+            if row is not None and row["release_id"] == release_id:
+                row["lease_until"] = until
+
+    def adopt(self, prompt: str, version: Version, *, actor: str, at: datetime) -> Route:
+        change = RouteChange(prompt=prompt, expected_revision=0, stable=version.digest, commit=version.commit)
+        with self.lock:
+            moves.check_revision(change, self._revision_of(prompt))
+            self.keep_version(version)
+            self.apply(change, actor=actor, at=at, reason=moves.ADOPTED)
+            return moves.route_of(**self._rows[prompt], now=at)
+
+    def history(self, prompt: str) -> Sequence[RouteRecord]:
+        with self.lock:
+            return tuple(record for of, record in reversed(self._history) if of == prompt)
+
+    def check(self, change: RouteChange) -> None:
+        """Everything that could keep `apply` from working. Raises Conflict or NotFound."""
+        moves.check_revision(change, self._revision_of(change.prompt))
+        moves.check_versions(change, list(self._versions))
+
+    def apply(
+        self, change: RouteChange, *, actor: str, at: datetime, reason: str, release_id: str | None = None
+    ) -> None:
+        """Change a route. The caller holds `lock` when it has more to write."""
+        with self.lock:
+            self.check(change)
+            before = self._rows.get(change.prompt)
+            row = asdict(change) | {"revision": len(self._history) + 1, "stable_commit": change.commit}
+            del row["expected_revision"], row["commit"]
+            self._rows[change.prompt] = row
+            record = RouteRecord(
+                revision=row["revision"], at=at, stable=change.stable, previous=before["stable"] if before else None,
+                candidate=change.candidate, share=change.share, release_id=release_id, actor=actor, reason=reason,
+            )  # fmt: skip
+            self._history.append((change.prompt, record))
+
+    def _revision_of(self, prompt: str) -> int:
+        row = self._rows.get(prompt)
+        return int(row["revision"]) if row else 0
+
+
+@dataclass
+class _Kept:
+    summary: ReleaseSummary
+    attempt: int
+    links: list[chain.Link] = field(default_factory=list)
+
+
+class MemoryLedger:
+    """`ports.Ledger` in memory; route changes go to `routes` under the same lock."""
+
+    def __init__(self, routes: MemoryRoutes) -> None:
+        self._routes = routes
+        self._lock = routes.lock
+        self._releases: dict[str, _Kept] = {}
+        self._claims: dict[str, str] = {}
+        self._leases: dict[str, tuple[str, datetime]] = {}
+
+    def open_release(self, fact: Fact, *, actor: str, at: datetime, again: bool = False) -> tuple[str, bool]:
+        opening = moves.opening(fact)
+        with self._lock:
+            attempts = [kept for kept in self._releases.values() if _is_of(kept.summary, opening)]
+            if attempts and not (again and attempts[-1].summary.phase in moves.WITHOUT_VERDICT):
+                return attempts[-1].summary.id, False
+            attempt = len(attempts) + 1
+            free = (
+                one
+                for one in moves.release_ids(opening.prompt, opening.commit, attempt)
+                if one not in self._releases
+            )
+            release_id = next(free)
+            summary = ReleaseSummary(
+                id=release_id, prompt=opening.prompt, commit=opening.commit, author=opening.author, phase=Phase.REQUESTED,
+                seq=0, opened_at=at, moved_at=at, due_at=at,
+            )  # fmt: skip
+            links = list(chain.extend(release_id, -1, "", [opening], actor=actor, at=at))
+            self._releases[release_id] = _Kept(summary, attempt, links)
+            return release_id, True
+
+    def append(
+        self,
+        release_id: str,
+        facts: Sequence[Fact],
+        *,
+        expected_seq: int,
+        actor: str,
+        at: datetime,
+        route: RouteChange | None = None,
+        due_at: datetime | None = None,
+        keep_due: bool = False,
+    ) -> tuple[Event, ...]:
+        with self._lock:
+            kept = self._kept(release_id)
+            old = kept.summary
+            moves.check_seq(release_id, seq=old.seq, expected=expected_seq)
+            phase, moved = moves.phase_after(old.phase, facts)
+            links = chain.extend(release_id, old.seq, kept.links[-1].hash, facts, actor=actor, at=at)
+            if route is not None:
+                moves.check_change(route, release_id=release_id, prompt=old.prompt, facts=facts)
+                self._routes.apply(
+                    route, actor=actor, at=at, reason=moves.reason_of(facts), release_id=release_id
+                )
+            # Nothing below can fail: events and route change together or not at all.
+            kept.links.extend(links)
+            kept.summary = replace(
+                old, phase=phase, seq=kept.links[-1].seq, moved_at=at if moved else old.moved_at,
+                due_at=old.due_at if keep_due else due_at,
+            )  # fmt: skip
+            if phase not in OPEN and self._claims.get(old.prompt) == release_id:
+                del self._claims[old.prompt]
+        return tuple(chain.event_of(link) for link in links)
+
+    def events(self, release_id: str, *, looks: bool = True, after: int = -1) -> Sequence[Event]:
+        with self._lock:
+            links = list(self._kept(release_id).links)
+        last_look = max((link.seq for link in links if link.kind == "looked"), default=-1)
+        wanted = (link for link in links if looks or link.kind != "looked" or link.seq == last_look)
+        return tuple(chain.event_of(link) for link in wanted if link.seq > after)
+
+    def find(self, release: str) -> str:
+        wanted = moves.wanted_id(release)
+        with self._lock:
+            found = sorted(
+                (one for one in self._releases if one.startswith(wanted)), key=lambda one: (len(one), one)
+            )
+        return moves.the_one("release", release, wanted, found[:5])
+
+    def summaries(
+        self, *, prompt: str | None = None, phases: frozenset[Phase] | None = None, limit: int = 100
+    ) -> Sequence[ReleaseSummary]:
+        with self._lock:
+            newest_first = [kept.summary for kept in reversed(self._releases.values())]
+        wanted = (
+            one
+            for one in newest_first
+            if prompt in {None, one.prompt} and (phases is None or one.phase in phases)
+        )
+        return tuple(wanted)[:limit]
+
+    def due(self, at: datetime) -> Sequence[ReleaseSummary]:
+        with self._lock:
+            timed = [
+                (kept.summary.due_at, kept.summary) for kept in self._releases.values() if kept.summary.due_at
+            ]
+        return tuple(summary for due_at, summary in sorted(timed, key=lambda pair: pair[0]) if due_at <= at)
+
+    def claim(self, prompt: str, release_id: str) -> bool:
+        with self._lock:
+            release = self._kept(release_id).summary
+            if release.prompt != prompt:
+                raise NotFound(f"release {release_id} is of prompt {release.prompt}, not {prompt}")
+            return release.phase in OPEN and self._claims.setdefault(prompt, release_id) == release_id
+
+    def acquire(self, name: str, holder: str, *, ttl_s: float, at: datetime) -> bool:
+        with self._lock:
+            current, until = self._leases.get(name, (holder, at))
+            if current != holder and until > at:
+                return False
+            self._leases[name] = holder, at + timedelta(seconds=ttl_s)
+            return True
+
+    def let_go(self, name: str, holder: str) -> None:
+        with self._lock:
+            if self._leases.get(name, ("",))[0] == holder:
+                del self._leases[name]
+
+    def verify(self, release_id: str | None = None) -> AuditReport:
+        with self._lock:
+            chosen = dict(self._releases) if release_id is None else {release_id: self._kept(release_id)}
+            problems = [
+                problem
+                for one, kept in chosen.items()
+                for problem in chain.audit(one, _head(kept), kept.links)
+            ]
+            heads = {one: (kept.links[-1].seq, kept.links[-1].hash) for one, kept in chosen.items()}
+            counted = sum(len(kept.links) for kept in chosen.values())
+        return AuditReport(
+            releases=len(chosen), events=counted, problems=tuple(problems), head=chain.head_over(heads)
+        )
+
+    def _kept(self, release_id: str) -> _Kept:
+        if release_id not in self._releases:
+            raise NotFound(f"no release {release_id}")
+        return self._releases[release_id]
+
+
+def _is_of(summary: ReleaseSummary, opening: Requested) -> bool:
+    return (summary.prompt, summary.commit) == (opening.prompt, opening.commit)
+
+
+def _head(kept: _Kept) -> chain.Head:
+    told = {name: value for name, value in asdict(kept.summary).items() if name != "due_at"}
+    return chain.Head(**told, head_hash=kept.links[-1].hash)

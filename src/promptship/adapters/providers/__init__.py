@@ -1,0 +1,7 @@
+"""Language models behind OpenAI-compatible endpoints, through httpx: whole calls for evaluations, raw passage for the gateway."""
+
+from promptship.adapters.providers.endpoints import Endpoint, Endpoints
+from promptship.adapters.providers.models import HttpModels
+from promptship.adapters.providers.upstream import HttpUpstream
+
+__all__ = ["Endpoint", "Endpoints", "HttpModels", "HttpUpstream"]

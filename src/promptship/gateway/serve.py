@@ -1,0 +1,156 @@
+"""The gateway as a process: adapters chosen, socket opened, a stop that finishes what has begun."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from promptship.adapters.providers import Endpoints, HttpUpstream
+from promptship.adapters.route_feed import HttpRouteFeed
+from promptship.adapters.telemetry.spool import SpoolWriter
+from promptship.errors import Unavailable
+from promptship.gateway.app import Gateway, create_app
+from promptship.gateway.kept import KeptRoutes
+from promptship.gateway.record import Spool
+from promptship.gateway.upstream import Upstream
+from promptship.ports import Clock, RouteFeed
+from promptship.settings import Settings
+
+STOP_S_MAX: Final = 10
+"""How long running requests may go on after SIGTERM."""
+_KEEP_ALIVE_S: Final = 65
+KEPT_ROUTES: Final = "gateway-routes.json"
+"""The last known routes, in the data directory."""
+
+
+class _SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that says when it listens, and ends with status 0 on SIGTERM and SIGINT instead of dying of the signal."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = [(number, signal.signal(number, self._stop)) for number in signals]
+        try:
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        self.handle_exit(number, None)
+
+
+def build(
+    settings: Settings,
+    *,
+    feed: RouteFeed,
+    upstream: Upstream,
+    spool: Spool,
+    secret: bytes,
+    clock: Clock | None = None,
+) -> Gateway:
+    """The gateway of these settings on these ports; no process, no socket."""
+    return create_app(
+        feed=feed,
+        upstream=upstream,
+        spool=spool,
+        secret=secret,
+        clock=clock or _SystemClock(),
+        kept=KeptRoutes(settings.data / KEPT_ROUTES),
+        settings=settings.gateway,
+    )
+
+
+async def serve(
+    settings: Settings,
+    *,
+    token: str,
+    secret: bytes,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; running requests then get 10 s to end.
+
+    Args:
+        settings: `gateway` says where to listen (port 0: any free one), `server` whom to follow.
+        token: for the control plane.
+        secret: signs feedback tokens; at least 16 bytes, the same for every gateway of an installation.
+        ready: called once with the base address, when connections are accepted.
+
+    Raises:
+        Unavailable: the address is taken or not ours.
+    """
+    clock = _SystemClock()
+    listener = _listening(settings.gateway.host, settings.gateway.port)
+    app = build(
+        settings,
+        feed=HttpRouteFeed(settings.server_url, token),
+        upstream=HttpUpstream(Endpoints(settings.providers, settings.models, os.environ)),
+        spool=SpoolWriter(settings.spool, clock=clock, writer="gateway"),
+        secret=secret,
+        clock=clock,
+    )
+    address = f"http://{settings.gateway.host}:{listener.getsockname()[1]}"
+    await _Server(_config(app), lambda: ready(address) if ready else None).serve(sockets=[listener])
+
+
+def run(
+    settings: Settings,
+    *,
+    token: str,
+    secret: bytes,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """`serve` on an event loop of its own: uvloop, where there is one."""
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if sys.platform != "win32":
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(serve(settings, token=token, secret=secret, ready=ready))
+
+
+def _config(app: Gateway) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="on",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=STOP_S_MAX,
+    )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise Unavailable(f"the gateway cannot listen on {host}:{port}: {error.strerror}") from error

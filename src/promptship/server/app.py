@@ -1,0 +1,84 @@
+"""The control plane as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from promptship.errors import ConfigError, Problem, PromptshipError
+from promptship.lifecycle.app import App
+from promptship.render.redact import keep_secret
+from promptship.server import hooks, pages, releases, routes, slack
+from promptship.server.access import RequireToken
+from promptship.server.answers import on_crash, on_http_error, on_promptship_error
+from promptship.server.feed import RouteBroadcast
+from promptship.server.plane import Plane
+
+
+def create_app(app: App, *, token: str, secret: bytes, slack_secret: str | None = None) -> Starlette:
+    """The control plane over these ports.
+
+    Args:
+        app: the ports.
+        token: bearer token of the API and of the dashboard's sign-in.
+        secret: key of the hook's signatures and of browser sessions.
+        slack_secret: Slack's signing secret; None: from the environment variable that the settings name.
+
+    Raises:
+        ConfigError: an empty token or secret, with which everybody could come in.
+    """
+    if not token.strip() or not secret.strip():
+        raise ConfigError([Problem("control plane", "token or signing key", "empty", "expected a secret")])
+    if slack_secret is None:
+        slack_secret = os.environ.get(app.settings.slack.signing_secret_env, "")
+    keep_secret(token, secret.decode("utf-8", "replace"), slack_secret)
+    plane = Plane(app, token, secret, slack_secret, RouteBroadcast(app.routes))
+    asgi = Starlette(
+        routes=[
+            Route("/healthz", healthz, methods=["GET"]),
+            *hooks.ROUTES,
+            *slack.ROUTES,
+            *pages.ROUTES,
+            Mount(
+                "/api",
+                routes=[*routes.ROUTES, *releases.ROUTES],
+                middleware=[Middleware(RequireToken, token)],
+            ),
+        ],
+        exception_handlers={
+            PromptshipError: on_promptship_error,
+            HTTPException: on_http_error,
+            Exception: on_crash,
+        },
+        lifespan=_lifespan,
+    )
+    asgi.state.plane = plane
+    return asgi
+
+
+async def healthz(_request: Request) -> Response:
+    """200 while the process answers; it asks nothing of ledger or Prefect, so that their trouble does not restart us."""
+    return JSONResponse({"status": "ok"})
+
+
+@asynccontextmanager
+async def _lifespan(asgi: Starlette) -> AsyncIterator[None]:
+    plane: Plane = asgi.state.plane
+    polling = asyncio.create_task(plane.broadcast.run())
+    try:
+        yield
+    finally:
+        plane.broadcast.close()
+        polling.cancel()
+        with suppress(asyncio.CancelledError):
+            await polling
+        await plane.drain()

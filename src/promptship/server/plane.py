@@ -1,0 +1,65 @@
+"""What every endpoint needs, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, ParamSpec, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from promptship.lifecycle.app import App
+from promptship.server.feed import RouteBroadcast
+
+_log = logging.getLogger(__name__)
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+DRAIN_S_MAX: Final = 10.0
+"""How long work that outlives its request may take when the server stops."""
+
+
+@dataclass(slots=True)
+class Plane:
+    """The control plane of one installation."""
+
+    app: App
+    token: str
+    """Lets gateways, programs and people in."""
+    secret: bytes
+    """Key of the hook's signatures and of browser sessions."""
+    slack_secret: str
+    """Slack's signing secret; empty: clicks are refused."""
+    broadcast: RouteBroadcast
+    _work: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Go on with `work` after the answer has been sent. It must deal with its own errors."""
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._done)
+
+    async def drain(self) -> None:
+        """Wait for what still goes on, but not for ever."""
+        if self._work:
+            await asyncio.wait(self._work, timeout=DRAIN_S_MAX)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("work after an answer failed", exc_info=task.exception())
+
+
+def plane(request: Request) -> Plane:
+    """The plane that serves this request."""
+    found: Plane = request.app.state.plane
+    return found
+
+
+def threaded(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Awaitable[_T]:
+    """Call a port or a use case: they block, the event loop must not."""
+    return run_in_threadpool(partial(function, *args, **kwargs))

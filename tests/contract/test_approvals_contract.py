@@ -1,0 +1,152 @@
+"""What every way of asking people does: memory, terminal, and Slack (a stand-in of its Web API)."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from slack_sdk import WebClient
+
+from promptship.adapters.memory.approvals import MemoryApprovals
+from promptship.adapters.slack import SlackApprovals, approvals_for
+from promptship.adapters.terminal import LogApprovals
+from promptship.errors import ConfigError, Unavailable
+from promptship.ports import Approvals, Card
+from promptship.settings import Settings, SlackSettings
+from tests.support.standin import Asked, Said, StandIn, stand_in
+
+CARD = Card(
+    release_id="r-1", seq=5, title="Promote support-reply?", lines=("**Author:** dev",), diff="[-a-]{+b+}"
+)
+
+
+class Slack:
+    """chat.postMessage and chat.update."""
+
+    def __init__(self) -> None:
+        self.trouble: Said | None = None
+        self.posted = 0
+
+    def answer(self, asked: Asked) -> Said:
+        if self.trouble is not None:
+            return self.trouble
+        self.posted += 1
+        return Said(200, {"ok": True, "channel": "C1", "ts": f"17000000{self.posted}.000100"})
+
+
+@pytest.fixture
+def slack() -> Iterator[tuple[Slack, StandIn]]:
+    fake = Slack()
+    with stand_in(fake.answer) as server:
+        yield fake, server
+
+
+def port_to(server: StandIn) -> SlackApprovals:
+    return SlackApprovals(WebClient(token="xoxb-test", base_url=f"{server.url}/api/"), "#releases")
+
+
+@pytest.fixture(params=["memory", "terminal", "slack"])
+def approvals(request: pytest.FixtureRequest) -> Approvals:
+    if request.param == "memory":
+        return MemoryApprovals()
+    if request.param == "terminal":
+        return LogApprovals()
+    _, server = request.getfixturevalue("slack")
+    return port_to(server)
+
+
+def test_a_delivered_card_can_be_edited(approvals: Approvals):
+    channel, reference = approvals.ask(CARD)
+    assert channel
+    assert reference
+    approvals.update(channel, reference, Card(**{**vars_of(CARD), "ask": False, "outcome": "Promoted"}))
+    approvals.tell(None, "done")
+    approvals.tell("#others", "done")
+
+
+def vars_of(card: Card) -> dict[str, object]:
+    return {name: getattr(card, name) for name in card.__dataclass_fields__}
+
+
+def test_slack_is_asked_in_the_channel_and_edited_where_it_stands(slack: tuple[Slack, StandIn]):
+    _, server = slack
+    port = port_to(server)
+    assert port.ask(CARD) == ("C1", "C1:170000001.000100")
+    port.update("C1", "C1:170000001.000100", CARD)
+    port.tell(None, "one <!channel> & two")
+    post, edit, notice = (asked.json for asked in server.asked)
+    assert [asked.path for asked in server.asked] == [
+        "/api/chat.postMessage",
+        "/api/chat.update",
+        "/api/chat.postMessage",
+    ]
+    assert server.asked[0].headers["authorization"] == "Bearer xoxb-test"
+    assert (post["channel"], post["parse"], post["link_names"]) == ("#releases", "none", False)
+    assert (edit["channel"], edit["ts"]) == ("C1", "170000001.000100")
+    assert notice["text"] == "one &lt;!channel&gt; &amp; two"
+    actions = [block for block in post["blocks"] if block["type"] == "actions"]
+    assert [json.loads(button["value"]) for button in actions[0]["elements"]] == [
+        {"release_id": "r-1", "seq": 5}
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Said(500, {}), Said(503, b"<html>"), Said(200, b"not json"), Said(200, {"ok": False, "error": "internal_error"}),
+        Said(200, {"ok": False, "error": "ratelimited"}), Said(200, {"ok": True}), Said(200, ["odd"]),
+    ],
+)  # fmt: skip
+def test_trouble_at_slack_is_unavailable(slack: tuple[Slack, StandIn], trouble: Said):
+    fake, server = slack
+    fake.trouble = trouble
+    with pytest.raises(Unavailable):
+        port_to(server).ask(CARD)
+    assert len(server.asked) == 1, "the library must not send a card again by itself"
+
+
+def test_a_rate_limit_says_when_to_try_again(slack: tuple[Slack, StandIn]):
+    fake, server = slack
+    fake.trouble = Said(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "30"})
+    with pytest.raises(Unavailable) as caught:
+        port_to(server).ask(CARD)
+    assert caught.value.retry_after_s == 30
+
+
+@pytest.mark.parametrize(
+    ("code", "key"),
+    [
+        ("invalid_auth", "slack.token_env"),
+        ("channel_not_found", "slack.channel"),
+        ("not_in_channel", "slack.channel"),
+    ],
+)
+def test_a_wrong_token_or_channel_says_what_to_do(slack: tuple[Slack, StandIn], code: str, key: str):
+    fake, server = slack
+    fake.trouble = Said(200, {"ok": False, "error": code})
+    with pytest.raises(ConfigError) as caught:
+        port_to(server).ask(CARD)
+    (problem,) = caught.value.problems
+    assert problem.key == key
+    assert problem.advice
+    assert code in problem.got
+
+
+def test_a_card_that_somebody_deleted_stops_nothing(slack: tuple[Slack, StandIn]):
+    fake, server = slack
+    fake.trouble = Said(200, {"ok": False, "error": "message_not_found"})
+    port_to(server).update("C1", "C1:1.2", CARD)
+
+
+def test_nobody_there_is_unavailable():
+    with pytest.raises(Unavailable):
+        SlackApprovals(WebClient(token="t", base_url="http://127.0.0.1:1/api/"), "C1").ask(CARD)
+
+
+def test_the_terminal_is_used_exactly_when_no_channel_is_configured():
+    assert isinstance(approvals_for(Settings(), {"SLACK_BOT_TOKEN": "xoxb-1"}), LogApprovals)
+    with_channel = Settings(slack=SlackSettings(channel="C1"))
+    assert isinstance(approvals_for(with_channel, {"SLACK_BOT_TOKEN": "xoxb-1"}), SlackApprovals)
+    for environ in ({}, {"SLACK_BOT_TOKEN": " "}):
+        with pytest.raises(ConfigError, match="SLACK_BOT_TOKEN"):
+            approvals_for(with_channel, environ)
+    assert LogApprovals().ask(CARD) == ("terminal", "r-1")

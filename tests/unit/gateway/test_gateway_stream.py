@@ -1,0 +1,163 @@
+"""Streams pass piece by piece, and their ending is written down once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promptship.errors import Unavailable
+from promptship.gateway.reading import StreamReader
+from tests.support.gateway import Bench, FakeAnswer, Heard, bench, completion, event
+
+DONE = b"data: [DONE]\n\n"
+USAGE = event(choices=[], usage={"prompt_tokens": 11, "completion_tokens": 2})
+WHOLE = [event("Hel"), event("lo"), event(finish="stop"), USAGE, DONE]
+
+
+def stream(*pieces: object, **changes: object) -> FakeAnswer:
+    return FakeAnswer(pieces, content_type="text/event-stream", **changes)  # type: ignore[arg-type]
+
+
+async def ask(gateway: Bench, **options: Any) -> Heard:
+    return await gateway.chat({"stream": True}, **options)
+
+
+async def test_every_byte_passes_in_its_own_piece(tmp_path: Path) -> None:
+    gateway = bench(tmp_path, stream(*WHOLE))
+    heard = await ask(gateway)
+    assert heard.status == 200
+    assert heard.body == b"".join(WHOLE)
+    assert heard.headers["content-type"].startswith("text/event-stream")
+    assert "content-length" not in heard.headers
+    assert gateway.upstream.asked[0][1]["stream"] is True
+    (seen,) = gateway.spool.observations
+    assert (seen.streamed, seen.tokens_in, seen.tokens_out, seen.refusal) == (True, 11, 2, False)
+    assert (seen.status, seen.error) == (200, False)
+
+
+async def test_the_time_to_the_first_piece_and_to_the_last_are_two_times(tmp_path: Path) -> None:
+    gateway = bench(tmp_path)
+
+    async def later() -> None:
+        gateway.now.seconds += 0.25
+
+    gateway.upstream.answers = [stream(later, WHOLE[0], later, *WHOLE[1:])]
+    await ask(gateway)
+    (seen,) = gateway.spool.observations
+    assert (seen.ttft_ms, seen.latency_ms) == (250.0, 500.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "error_type"),
+    [
+        (stream(), 502, "malformed"),
+        (stream(Unavailable("reset")), 502, "unreachable"),
+        (FakeAnswer([completion()]), 502, "malformed"),
+        (FakeAnswer([b"<html>"], status=503, content_type="text/html"), 503, "upstream_503"),
+        (Unavailable("no"), 502, "unreachable"),
+    ],
+)
+async def test_a_stream_that_fails_before_its_first_byte_is_a_plain_error(
+    tmp_path: Path, answer: object, status: int, error_type: str
+) -> None:
+    gateway = bench(tmp_path, answer)
+    heard = await ask(gateway)
+    assert (heard.status, heard.headers["content-type"]) == (status, "application/json")
+    assert heard.error["code"]
+    assert [(seen.status, seen.error_type) for seen in gateway.spool.observations] == [(status, error_type)]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "error_type"),
+    [
+        ([event("Hel"), Unavailable("reset")], "cut_off"),
+        ([event("Hel")], "cut_off"),
+        ([event("Hel"), b"data: {"], "malformed"),
+        ([b"<html>", b"</html>"], "cut_off"),
+    ],
+)
+async def test_a_stream_that_breaks_off_ends_with_an_error_event(
+    tmp_path: Path, pieces: list[bytes | BaseException], error_type: str
+) -> None:
+    gateway = bench(tmp_path, stream(*pieces))
+    heard = await ask(gateway)
+    assert heard.status == 200
+    if error_type == "cut_off":
+        last = heard.body.rstrip().rpartition(b"\n\n")[2]
+        assert orjson.loads(last.removeprefix(b"data: "))["error"]["code"] == "cut_off"
+    assert [(seen.status, seen.error_type) for seen in gateway.spool.observations] == [(200, error_type)]
+
+
+async def test_an_error_event_of_the_provider_is_an_error(tmp_path: Path) -> None:
+    gateway = bench(tmp_path, stream(event("Hel"), b'data: {"error": {"message": "overloaded"}}\n\n', DONE))
+    await ask(gateway)
+    assert gateway.spool.observations[0].error_type == "upstream_error"
+
+
+async def test_a_stream_without_done_but_with_its_finish_reason_is_whole(tmp_path: Path) -> None:
+    gateway = bench(tmp_path, stream(event("Hel"), event(finish="stop").rstrip()))
+    await ask(gateway)
+    assert gateway.spool.observations[0].error is False
+
+
+async def test_silence_longer_than_the_deadline_ends_the_stream(tmp_path: Path) -> None:
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    answer = stream(event("Hel"), for_ever)
+    gateway = bench(tmp_path, answer, timeout=0.01)
+    heard = await ask(gateway)
+    assert b'"code":"timeout"' in heard.body
+    assert answer.closed
+    assert [seen.error_type for seen in gateway.spool.observations] == ["timeout"]
+
+
+async def test_a_client_that_leaves_in_the_middle_cuts_the_provider_off(tmp_path: Path) -> None:
+    leave = asyncio.Event()
+
+    async def go() -> None:
+        leave.set()
+        await asyncio.Event().wait()
+
+    answer = stream(event("Hel"), go)
+    gateway = bench(tmp_path, answer)
+    heard = await ask(gateway, leave=leave)
+    assert heard.body == event("Hel")
+    assert answer.closed
+    assert [(seen.status, seen.error) for seen in gateway.spool.observations] == [(499, False)]
+
+
+async def test_a_refusal_is_seen_across_pieces(tmp_path: Path) -> None:
+    gateway = bench(tmp_path, stream(event("I'm sorry, but I ca"), event("n't help with that."), DONE))
+    await ask(gateway)
+    assert gateway.spool.observations[0].refusal is True
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(1, 400), max_size=8))
+def test_reading_does_not_depend_on_where_the_stream_is_cut(cuts: list[int]) -> None:
+    raw = b"".join([b": hello\r\n\r\n", event("I can't help, "), event("sorry ü"), *WHOLE[2:]])
+    reader, rest = StreamReader(), raw
+    for cut in cuts:
+        reader.feed(rest[:cut])
+        rest = rest[cut:]
+    reader.feed(rest)
+    assert reader.close() == ""
+    assert (reader.reading().tokens_in, reader.reading().tokens_out, reader.reading().refusal) == (
+        11,
+        2,
+        True,
+    )
+
+
+def test_a_line_without_end_is_not_kept() -> None:
+    reader = StreamReader()
+    for _ in range(5):
+        reader.feed(b"x" * 400_000)
+    assert len(reader._rest) < 1_000_000

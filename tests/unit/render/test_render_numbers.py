@@ -1,0 +1,78 @@
+"""One table is the voice of all numbers."""
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promptship.render import numbers
+
+PERCENT = {
+    0.0: "0%", 1e-9: "<0.01%", 0.0001: "0.01%", 0.00041: "0.04%", 0.0041: "0.41%", 0.0412: "4.1%", 0.05: "5%",
+    0.123: "12.3%", 0.5: "50%", 0.999: "99.9%", 0.9999: "99.99%", 0.999999: ">99.99%", 1.0: "100%",
+}  # fmt: skip
+EVIDENCE = {
+    0.0: "0.00", 0.001: "<0.01", 0.52: "0.52", 1.0: "1.00", 9.994: "9.99", 23.44: "23.4", 999.0: "999.0",
+    1204.2: "1,204", 3.1e8: "3.1e+08", math.inf: "inf",
+}  # fmt: skip
+DURATION = {
+    0: "0 s", 0.12: "120 ms", 0.9999: "1 s", 4.5: "4.5 s", 9.97: "10 s", 45: "45 s", 60: "1 min", 200: "3 min 20 s",
+    3600: "1 h", 3900: "1 h 5 min", 86400: "1 d", 183600: "2 d 3 h", -90: "-1 min 30 s",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "text"), PERCENT.items())
+def test_percent(value: float, text: str):
+    assert numbers.percent(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), EVIDENCE.items())
+def test_evidence(value: float, text: str):
+    assert numbers.evidence(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), DURATION.items())
+def test_duration(value: float, text: str):
+    assert numbers.duration(value) == text
+
+
+def test_the_others():
+    assert (numbers.points(0.0123), numbers.points(-0.2), numbers.points(0.0)) == (
+        "+1.23 points",
+        "-20 points",
+        "+0 points",
+    )
+    assert (numbers.count(1234567), numbers.plural(1, "look"), numbers.plural(1200, "look")) == (
+        "1,234,567",
+        "1 look",
+        "1,200 looks",
+    )
+    assert numbers.moment(datetime(2026, 3, 4, 14, 2, 9, tzinfo=UTC)) == "2026-03-04 14:02 UTC"
+    assert numbers.moment(None) == ""
+    assert numbers.clock(datetime(2026, 3, 4, 14, 2, 9, tzinfo=UTC)) == "2026-03-04 14:02:09"
+    assert (numbers.short("ab" * 32), numbers.short(None)) == ("abababababab", "none")
+
+
+def test_what_was_not_measured_is_never_a_number():
+    for render in (numbers.percent, numbers.points, numbers.evidence, numbers.duration):
+        assert render(None) == render(math.nan) == "not measured"
+    assert numbers.count(None) == "not measured"
+
+
+@given(st.floats(0, 1))
+def test_none_and_all_are_said_of_nothing_else(fraction: float):
+    text = numbers.percent(fraction)
+    assert (text == "0%") == (fraction == 0)
+    assert (text == "100%") == (fraction == 1)
+
+
+@given(st.floats(0, 1e7), st.floats(0, 1e7))
+def test_every_duration_is_two_units_at_most(one: float, two: float):
+    for seconds in (one, two):
+        text = numbers.duration(seconds)
+        assert len(text.split()) in {2, 4}
+        assert "60 s" not in text
+        assert "60 min" not in text
+        assert "24 h" not in text

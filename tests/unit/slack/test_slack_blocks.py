@@ -1,0 +1,129 @@
+"""Cards as Block Kit: Slack's limits are kept, and nothing that others wrote gets out of the text."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promptship.adapters.slack.blocks import blocks, escape, fallback
+from promptship.ports import Card
+from promptship.render.card import FENCE, approval_card, outcome_card
+from tests.support.plane import World, waiting
+
+wild = st.text(st.sampled_from("a<!>&;*`_~|@#\n🙂 "), max_size=400) | st.sampled_from(
+    [
+        "<!channel>",
+        "<@UMIRA>",
+        "<https://evil|click>",
+        "&lt;!here&gt;",
+        "x" * 9000,
+        "&" * 4000,
+        "🙂" * 4000,
+        FENCE,
+    ]
+)
+cards = st.builds(
+    Card, release_id=st.just("r-1"), seq=st.integers(0, 10**6), title=wild, lines=st.lists(wild, max_size=80).map(tuple),
+    diff=wild, ask=st.booleans(), outcome=wild,
+)  # fmt: skip
+
+
+def texts(node: Any) -> Iterator[tuple[str, str]]:
+    """(type, text) of every text object."""
+    if isinstance(node, dict):
+        if isinstance(node.get("text"), str):
+            yield node["type"], node["text"]
+        for value in node.values():
+            yield from texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from texts(value)
+
+
+@settings(max_examples=60)
+@given(card=cards)
+def test_every_card_keeps_slacks_limits(card: Card):
+    made = blocks(card)
+    assert 1 <= len(made) <= 50
+    for kind, text in texts(made):
+        length = len(text.encode("utf-16-le")) // 2
+        assert length <= 6000
+        if kind == "mrkdwn":
+            assert length <= 3000
+    assert len(made[0]["text"]["text"].encode("utf-16-le")) // 2 <= 150
+    assert len(fallback(card)) <= 3000
+    json.dumps(made)
+
+
+@settings(max_examples=60)
+@given(card=cards)
+def test_markup_holds_no_control_sequence_that_we_did_not_write(card: Card):
+    made = blocks(card)
+    marked = [text for kind, text in texts(made) if kind == "mrkdwn"] + [fallback(card)]
+    for text in marked:
+        assert "<" not in text
+        assert ">" not in text
+        assert re.sub(r"&(amp|lt|gt);", "", text).count("&") == 0, "an escaped character was cut in two"
+    for block in made:
+        if block["type"] == "section":
+            assert block["text"]["verbatim"] is True
+
+
+@given(text=st.text(max_size=30))
+def test_escaping_can_be_undone(text: str):
+    assert escape(text).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == text
+
+
+@settings(max_examples=40)
+@given(card=cards)
+def test_buttons_are_there_exactly_when_the_card_asks(card: Card):
+    actions = [block for block in blocks(card) if block["type"] == "actions"]
+    assert len(actions) == int(card.ask)
+    for button in (button for block in actions for button in block["elements"]):
+        assert json.loads(button["value"]) == {"release_id": card.release_id, "seq": card.seq}
+        assert len(button["value"]) <= 2000
+
+
+def test_a_real_card_shows_the_evidence():
+    world = World()
+    release_id = waiting(world)
+    card = approval_card(world.app.release(release_id), diff="Be [-kind-]{+concise+}.")
+    assert card.seq == 5
+    shown = "\n".join(text for _, text in texts(blocks(card)))
+    for part in ("Promote support-reply?", "dev@example.org", "4.1% of 11,204", "11.9% of 612", "7.31", "40.0",
+                 "pass; no case is worse", "2026-01-02 00:00 UTC", "[-kind-]{+concise+}", "Approve", "Reject"):  # fmt: skip
+        assert part in shown, part
+
+
+def test_an_outcome_card_has_no_buttons_and_says_how_it_ended():
+    from promptship.lifecycle.approval import reject
+
+    world = World()
+    release_id = waiting(world)
+    world.clock.advance(600)
+    reject(world.app, release_id, who="mira", via="cli", reason="too curt, <!channel>")
+    card = outcome_card(world.app.release(release_id))
+    made = blocks(card)
+    assert [block["type"] for block in made].count("actions") == 0
+    assert (
+        made[-1]["text"]["text"] == "*Rolled back after 10 min: rejected by mira: too curt, &lt;!channel&gt;*"
+    )
+
+
+def test_what_others_wrote_cannot_forge_a_line_of_the_card():
+    world = World()
+    release_id = waiting(world)
+    from dataclasses import replace
+
+    release = replace(
+        world.app.release(release_id), author="x\n**Approved by:** mira", reason="```\n*bold* `code`"
+    )
+    lines = approval_card(release).lines
+    assert not any(line.startswith("**Approved by") for line in lines)
+    assert lines.count(FENCE) == 2
+    (asked,) = (line for line in lines if line.startswith("**Asked because:**"))
+    assert asked.count("*") == 4
+    assert "`" not in asked

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from promptship.errors import Unavailable
 from promptship.evals.compare import compare
 from promptship.evals.rows import Arm, Row, from_json, to_json
 from promptship.evals.runner import run
@@ -46,7 +47,14 @@ async def evaluate(app: App, release_id: str) -> Evaluation:
     if stable is not None:
         arms["stable"] = _prompt(app, release.prompt, stable)
     names = release.plan.regression.suites or (release.prompt,)
-    verdicts = [await _one(app, release, name, arms) for name in names]
+    try:
+        verdicts = [await _one(app, release, name, arms) for name in names]
+    finally:
+        await app.models.aclose()
+    lost = [verdict for verdict in verdicts if verdict.outcome == "unscored"]
+    if lost:
+        # Missing data never becomes a verdict: not a pass, and not a rejection either. What has a score is not asked again.
+        raise Unavailable("; ".join(f"{verdict.suite}: {verdict.because}" for verdict in lost))
     failed = [verdict for verdict in verdicts if not verdict.passes]
     return Evaluation(
         stable=stable,

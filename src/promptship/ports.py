@@ -114,8 +114,10 @@ class Ledger(Protocol):
         ...
 
     def events(self, release_id: str, *, looks: bool = True, after: int = -1) -> Sequence[Event]:
-        """Events with seq > `after`, in order. `looks=False` leaves out every `looked` event but the last. Raises NotFound when there is
-        no such release; empty when nothing came after `after`."""
+        """Events with seq > `after`, in order; empty when nothing came after.
+
+        `looks=False` leaves out every `looked` event but the last. Raises NotFound when there is no such release.
+        """
         ...
 
     def find(self, release: str) -> str:
@@ -277,6 +279,10 @@ class Models(Protocol):
             Refused: 401 or 403; trying again cannot help.
             ConfigError: no provider is configured for the model, or 4xx: the request itself is wrong.
         """
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections, before the event loop that made them ends; a later call opens new ones."""
         ...
 
 

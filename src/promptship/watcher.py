@@ -108,7 +108,7 @@ def watch(app: App, *, stop: threading.Event, on_turn: Callable[[], None] = lamb
             on_turn()
         except Unavailable as error:
             _log.warning("cannot watch now, canaries lose their traffic when their lease ends: %s", error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - see below
             # The watcher is the last to give up: log, and try again. Without looks the dead man's switch works by itself.
             _log.exception("a turn of the watcher failed")
         stop.wait(max(app.settings.watcher.every - (time.monotonic() - began), 0.05))

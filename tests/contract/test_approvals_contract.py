@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from slack_sdk import WebClient
@@ -54,20 +55,16 @@ def approvals(request: pytest.FixtureRequest) -> Approvals:
     return port_to(server)
 
 
-def test_a_delivered_card_can_be_edited(approvals: Approvals):
+def test_a_delivered_card_can_be_edited(approvals: Approvals) -> None:
     channel, reference = approvals.ask(CARD)
     assert channel
     assert reference
-    approvals.update(channel, reference, Card(**{**vars_of(CARD), "ask": False, "outcome": "Promoted"}))
+    approvals.update(channel, reference, replace(CARD, ask=False, outcome="Promoted"))
     approvals.tell(None, "done")
     approvals.tell("#others", "done")
 
 
-def vars_of(card: Card) -> dict[str, object]:
-    return {name: getattr(card, name) for name in card.__dataclass_fields__}
-
-
-def test_slack_is_asked_in_the_channel_and_edited_where_it_stands(slack: tuple[Slack, StandIn]):
+def test_slack_is_asked_in_the_channel_and_edited_where_it_stands(slack: tuple[Slack, StandIn]) -> None:
     _, server = slack
     port = port_to(server)
     assert port.ask(CARD) == ("C1", "C1:170000001.000100")
@@ -96,7 +93,7 @@ def test_slack_is_asked_in_the_channel_and_edited_where_it_stands(slack: tuple[S
         Said(200, {"ok": False, "error": "ratelimited"}), Said(200, {"ok": True}), Said(200, ["odd"]),
     ],
 )  # fmt: skip
-def test_trouble_at_slack_is_unavailable(slack: tuple[Slack, StandIn], trouble: Said):
+def test_trouble_at_slack_is_unavailable(slack: tuple[Slack, StandIn], trouble: Said) -> None:
     fake, server = slack
     fake.trouble = trouble
     with pytest.raises(Unavailable):
@@ -104,7 +101,7 @@ def test_trouble_at_slack_is_unavailable(slack: tuple[Slack, StandIn], trouble: 
     assert len(server.asked) == 1, "the library must not send a card again by itself"
 
 
-def test_a_rate_limit_says_when_to_try_again(slack: tuple[Slack, StandIn]):
+def test_a_rate_limit_says_when_to_try_again(slack: tuple[Slack, StandIn]) -> None:
     fake, server = slack
     fake.trouble = Said(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "30"})
     with pytest.raises(Unavailable) as caught:
@@ -120,7 +117,7 @@ def test_a_rate_limit_says_when_to_try_again(slack: tuple[Slack, StandIn]):
         ("not_in_channel", "slack.channel"),
     ],
 )
-def test_a_wrong_token_or_channel_says_what_to_do(slack: tuple[Slack, StandIn], code: str, key: str):
+def test_a_wrong_token_or_channel_says_what_to_do(slack: tuple[Slack, StandIn], code: str, key: str) -> None:
     fake, server = slack
     fake.trouble = Said(200, {"ok": False, "error": code})
     with pytest.raises(ConfigError) as caught:
@@ -131,18 +128,18 @@ def test_a_wrong_token_or_channel_says_what_to_do(slack: tuple[Slack, StandIn], 
     assert code in problem.got
 
 
-def test_a_card_that_somebody_deleted_stops_nothing(slack: tuple[Slack, StandIn]):
+def test_a_card_that_somebody_deleted_stops_nothing(slack: tuple[Slack, StandIn]) -> None:
     fake, server = slack
     fake.trouble = Said(200, {"ok": False, "error": "message_not_found"})
     port_to(server).update("C1", "C1:1.2", CARD)
 
 
-def test_nobody_there_is_unavailable():
+def test_nobody_there_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         SlackApprovals(WebClient(token="t", base_url="http://127.0.0.1:1/api/"), "C1").ask(CARD)
 
 
-def test_the_terminal_is_used_exactly_when_no_channel_is_configured():
+def test_the_terminal_is_used_exactly_when_no_channel_is_configured() -> None:
     assert isinstance(approvals_for(Settings(), {"SLACK_BOT_TOKEN": "xoxb-1"}), LogApprovals)
     with_channel = Settings(slack=SlackSettings(channel="C1"))
     assert isinstance(approvals_for(with_channel, {"SLACK_BOT_TOKEN": "xoxb-1"}), SlackApprovals)

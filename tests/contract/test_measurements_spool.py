@@ -231,7 +231,7 @@ def test_ticks_that_meet_count_everything_once(telemetry: Telemetry) -> None:
 
     def tick(measurements: SpoolMeasurements, turn: int) -> None:
         start.wait()
-        put(telemetry, f"w{turn}-0.jsonl", *(line(served(number)) for number in range(50)))
+        put(telemetry, f"w{turn}-0.jsonl", *(line(served(number)) for number in range(50)), b"bad", b"bad")
         reports.extend(measurements.ingest() for _ in range(5))
 
     threads = [threading.Thread(target=tick, args=(other, turn)) for turn, other in enumerate(others)]
@@ -245,6 +245,7 @@ def test_ticks_that_meet_count_everything_once(telemetry: Telemetry) -> None:
     engine.dispose()
 
     assert sum(report.observations for report in reports) == 150
+    assert sum(report.quarantined for report in reports) == 6, "offsets alone keep these from being counted twice"
     assert counted(telemetry) == 150
 
 

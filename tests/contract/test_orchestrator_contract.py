@@ -74,24 +74,24 @@ def start_one(url: str, auth: str | None = "") -> None:
         port.start("r-1", key="k1")
 
 
-def test_the_same_key_is_one_run(made: Made):
+def test_the_same_key_is_one_run(made: Made) -> None:
     assert made.port.start("r-1", key="k1") == made.port.start("r-1", key="k1")
     assert made.started() == ["r-1"]
 
 
-def test_another_key_is_another_run(made: Made):
+def test_another_key_is_another_run(made: Made) -> None:
     assert made.port.start("r-1", key="k1") != made.port.start("r-1", key="k2")
     assert made.started() == ["r-1", "r-1"]
 
 
-def test_out_of_order_is_unavailable(made: Made):
+def test_out_of_order_is_unavailable(made: Made) -> None:
     made.break_down()
     with pytest.raises(Unavailable):
         made.port.start("r-1", key="k1")
     assert made.started() == []
 
 
-def test_a_deployment_made_again_is_found_again(prefect: tuple[Prefect, StandIn]):
+def test_a_deployment_made_again_is_found_again(prefect: tuple[Prefect, StandIn]) -> None:
     fake, server = prefect
     port = PrefectOrchestrator(f"{server.url}/api/", auth="")
     port.start("r-1", key="k1")
@@ -103,7 +103,7 @@ def test_a_deployment_made_again_is_found_again(prefect: tuple[Prefect, StandIn]
     port.close()
 
 
-def test_no_deployment_says_to_start_the_runner(prefect: tuple[Prefect, StandIn]):
+def test_no_deployment_says_to_start_the_runner(prefect: tuple[Prefect, StandIn]) -> None:
     fake, server = prefect
     fake.deployment = None
     with pytest.raises(Unavailable, match="is the runner started"):
@@ -112,7 +112,7 @@ def test_no_deployment_says_to_start_the_runner(prefect: tuple[Prefect, StandIn]
 
 def test_sends_the_credentials_of_prefects_own_variable(
     prefect: tuple[Prefect, StandIn], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     _, server = prefect
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:pass")
     start_one(f"{server.url}/api", auth=None)
@@ -131,14 +131,14 @@ def test_sends_the_credentials_of_prefects_own_variable(
 )
 def test_every_failure_is_unavailable_and_says_what_to_look_at(
     prefect: tuple[Prefect, StandIn], trouble: Said, says: str
-):
+) -> None:
     fake, server = prefect
     fake.trouble = trouble
     with pytest.raises(Unavailable, match=says):
         start_one(f"{server.url}/api")
 
 
-def test_passes_on_when_to_try_again(prefect: tuple[Prefect, StandIn]):
+def test_passes_on_when_to_try_again(prefect: tuple[Prefect, StandIn]) -> None:
     fake, server = prefect
     fake.trouble = Said(429, {}, {"Retry-After": "7"})
     with pytest.raises(Unavailable) as caught:
@@ -147,12 +147,12 @@ def test_passes_on_when_to_try_again(prefect: tuple[Prefect, StandIn]):
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/api", "http://", "nonsense"])
-def test_nobody_there_is_unavailable(url: str):
+def test_nobody_there_is_unavailable(url: str) -> None:
     with pytest.raises(Unavailable, match="does not answer"):
         start_one(url)
 
 
-def test_the_parameters_are_plain_values(prefect: tuple[Prefect, StandIn]):
+def test_the_parameters_are_plain_values(prefect: tuple[Prefect, StandIn]) -> None:
     _, server = prefect
     start_one(f"{server.url}/api")
     assert json.loads(server.asked[-1].body)["parameters"] == {"release_id": "r-1"}

@@ -32,7 +32,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Made]:
         yield Made(maker, GitRepository(maker.path))
 
 
-def test_resolves_branch_tag_hash_and_short_hash(made: Made):
+def test_resolves_branch_tag_hash_and_short_hash(made: Made) -> None:
     first = made.write.commit({"a": b"1"})
     made.write.tag("v1", first)
     second = made.write.commit({"a": b"2"})
@@ -43,7 +43,7 @@ def test_resolves_branch_tag_hash_and_short_hash(made: Made):
     )
 
 
-def test_a_commit_says_who_when_and_what(made: Made):
+def test_a_commit_says_who_when_and_what(made: Made) -> None:
     at = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
     commit = made.read.resolve(
         made.write.commit({"a": b"1"}, author="Mira@Example.org", subject="Be kind — π", at=at)
@@ -54,7 +54,7 @@ def test_a_commit_says_who_when_and_what(made: Made):
 NO_REFS = ["nowhere", UNKNOWN, "", "-h", "--output=x", "main..main", ":/change", "a\nb", "a\0b", "main:a"]
 
 
-def test_an_unknown_ref_is_not_found(made: Made):
+def test_an_unknown_ref_is_not_found(made: Made) -> None:
     made.write.commit({"a": b"1"})
     for ref in NO_REFS:
         with pytest.raises(NotFound):
@@ -65,12 +65,12 @@ def test_an_unknown_ref_is_not_found(made: Made):
         made.read.changed(ZEROS, "nowhere")
 
 
-def test_an_empty_repository_has_no_commit(made: Made):
+def test_an_empty_repository_has_no_commit(made: Made) -> None:
     with pytest.raises(NotFound):
         made.read.resolve("main")
 
 
-def test_reads_any_path_and_any_bytes_as_committed(made: Made):
+def test_reads_any_path_and_any_bytes_as_committed(made: Made) -> None:
     files = {
         "prompts/ein Gruß.yaml": b"\xff\x00\r\n binary \n",
         "prompts/new\nline.txt": b"",
@@ -85,7 +85,7 @@ def test_reads_any_path_and_any_bytes_as_committed(made: Made):
             tree.read(missing)
 
 
-def test_a_tree_is_that_commit_for_ever(made: Made):
+def test_a_tree_is_that_commit_for_ever(made: Made) -> None:
     first = made.write.commit({"a": b"1", "b": b"1"})
     tree = made.read.tree(first)
     made.write.commit({"a": b"2", "b": None})
@@ -93,7 +93,7 @@ def test_a_tree_is_that_commit_for_ever(made: Made):
     assert first.startswith(tree.name)
 
 
-def test_changed_lists_added_and_modified_paths_only(made: Made):
+def test_changed_lists_added_and_modified_paths_only(made: Made) -> None:
     before = made.write.commit({"kept": b"1", "edited": b"1", "deleted": b"1", "old name": b"same"})
     after = made.write.commit(
         {"edited": b"2", "added": b"1", "deleted": None, "old name": None, "new name": b"same"}
@@ -103,12 +103,12 @@ def test_changed_lists_added_and_modified_paths_only(made: Made):
     assert list(made.read.changed(after, after)) == []
 
 
-def test_changed_from_nothing_is_every_file(made: Made):
+def test_changed_from_nothing_is_every_file(made: Made) -> None:
     after = made.write.commit({"b": b"1", "a": b"1"})
     assert list(made.read.changed(ZEROS, after)) == ["a", "b"]
 
 
-def test_changed_from_an_unknown_commit_is_not_found(made: Made):
+def test_changed_from_an_unknown_commit_is_not_found(made: Made) -> None:
     after = made.write.commit({"a": b"1"})
     with pytest.raises(NotFound):
         made.read.changed(UNKNOWN, after)

@@ -60,7 +60,7 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait()
 
 
-def test_one_key_is_one_flow_run(prefect: str):
+def test_one_key_is_one_flow_run(prefect: str) -> None:
     with (
         closing(PrefectOrchestrator(prefect, auth="")) as port,
         httpx.Client(base_url=prefect, trust_env=False) as http,

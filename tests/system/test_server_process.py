@@ -29,7 +29,8 @@ PLANE = """
     from pathlib import Path
     from promptship.adapters.database import connect, migrate
     from promptship.adapters.git import GitRepository
-    from promptship.adapters.ledger import SqlLedger, SqlRoutes
+    from promptship.adapters.ledger.sql_ledger import SqlLedger
+    from promptship.adapters.ledger.sql_routes import SqlRoutes
     from promptship.server import serve
     from tests.support.plane import SECRET, TOKEN, World
 
@@ -75,7 +76,9 @@ def plane(tmp_path: Path) -> Iterator[Plane]:
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        yield Plane(process.stdout.readline().strip(), process, tmp_path, repository)
+        url = process.stdout.readline().strip()
+        assert url.startswith("http://"), "the control plane did not start; its error is above"
+        yield Plane(url, process, tmp_path, repository)
     finally:
         process.kill()
         process.wait()
@@ -85,15 +88,16 @@ def plane(tmp_path: Path) -> Iterator[Plane]:
 def adopt(plane: Plane) -> None:
     """What another process does to the same ledger."""
     from promptship.adapters.database import connect
-    from promptship.adapters.ledger import SqlRoutes
-    from tests.support.plane import STABLE, MemoryClock
+    from promptship.adapters.ledger.sql_routes import SqlRoutes
+    from promptship.adapters.memory.clock import MemoryClock
+    from tests.support.plane import STABLE
 
     engine = connect(f"sqlite:///{plane.directory}/ledger.db")
     SqlRoutes(engine, MemoryClock()).adopt("support-reply", STABLE, actor="person:mira", at=datetime.now(UTC))
     engine.dispose()
 
 
-def test_a_change_by_another_process_is_pushed_and_sigterm_ends_open_streams(plane: Plane):
+def test_a_change_by_another_process_is_pushed_and_sigterm_ends_open_streams(plane: Plane) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     events: list[str] = []
     with (
@@ -110,13 +114,12 @@ def test_a_change_by_another_process_is_pushed_and_sigterm_ends_open_streams(pla
             if line.startswith("data: ") and '"support-reply"' in line:
                 break
         plane.process.send_signal(signal.SIGTERM)
-        for line in lines:
-            events.append(line)
+        events.extend(lines)
     assert "event: table" in events
     assert plane.process.wait(timeout=30) in {0, -signal.SIGTERM}
 
 
-def test_a_push_to_a_real_repository_opens_a_release_and_says_so(plane: Plane, tmp_path: Path):
+def test_a_push_to_a_real_repository_opens_a_release_and_says_so(plane: Plane, tmp_path: Path) -> None:
     hook = tmp_path / "hook.py"
     hook.write_text(textwrap.dedent(HOOK.format(url=plane.url, secret=SECRET)))
     command = shlex.join([sys.executable, str(hook)])
@@ -136,7 +139,7 @@ def test_a_push_to_a_real_repository_opens_a_release_and_says_so(plane: Plane, t
     assert [(release["prompt"], release["phase"]) for release in releases] == [("support-reply", "requested")]
 
 
-def test_raw_nonsense_on_the_socket_leaves_it_standing(plane: Plane):
+def test_raw_nonsense_on_the_socket_leaves_it_standing(plane: Plane) -> None:
     import socket
 
     host, port = plane.url.removeprefix("http://").split(":")
@@ -162,7 +165,7 @@ def test_raw_nonsense_on_the_socket_leaves_it_standing(plane: Plane):
     assert httpx.get(f"{plane.url}/healthz", trust_env=False).status_code == 200
 
 
-def test_a_hundred_streams_hear_of_a_change_within_a_second_or_so(plane: Plane):
+def test_a_hundred_streams_hear_of_a_change(plane: Plane) -> None:
     import asyncio
 
     async def listen(http: httpx.AsyncClient, ready: asyncio.Semaphore) -> float:

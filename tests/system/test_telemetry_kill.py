@@ -1,12 +1,12 @@
 """Real writers and real ticks, killed with -9 again and again: every acknowledged row is counted, none twice."""
 
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -57,81 +57,93 @@ class Clock:
         return datetime.now(UTC)
 
 measurements = SpoolMeasurements(connect(sys.argv[1]), Path(sys.argv[2]), Clock(), bucket_s=1.0)
-print("ticking", flush=True)
+Path(sys.argv[3]).touch()
 while True:
     measurements.ingest()
 """
 
 
-def start(code: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+class Crew:
+    """Two writers and two tickers at any time; the dice say who dies next."""
 
+    def __init__(self, directory: Path, url: str) -> None:
+        self.complaints = ""
+        self.kills = 0
+        self.started = 0
+        self._directory = directory
+        self._url = url
+        self._dice = random.Random(5)
+        self._writers = [self._writer(), self._writer()]
+        self._tickers = [self._ticker(), self._ticker()]
 
-def kill(process: subprocess.Popen[str]) -> str:
-    """Returns what it complained about while it lived."""
-    process.send_signal(signal.SIGKILL)
-    return process.communicate()[1]
+    def work(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end or (self.kills < 3 and time.monotonic() < end + 30):
+            time.sleep(self._dice.uniform(0.05, 0.4))
+            if self.started < WRITERS and self._dice.random() < 0.3:
+                self._kill(self._writers.pop(0)[0])
+                self._writers.append(self._writer())
+            process, ticking = self._tickers[0]
+            if ticking.exists():
+                time.sleep(self._dice.uniform(0, 0.3))
+                self._kill(process)
+                self.kills += 1
+                self._tickers = [self._tickers[1], self._ticker()]
+
+    def stop(self) -> None:
+        for process, _ in [*self._writers, *self._tickers]:
+            self._kill(process)
+        self._writers, self._tickers = [], []
+
+    def acknowledged(self, writer: int) -> int:
+        path = self._directory / f"acknowledged-{writer}"
+        return path.stat().st_size if path.exists() else 0
+
+    def _writer(self) -> tuple[subprocess.Popen[str], Path]:
+        acknowledged = self._directory / f"acknowledged-{self.started}"
+        process = self._start(WRITER, self._directory / "spool", f"v{self.started}", acknowledged)
+        self.started += 1
+        return process, acknowledged
+
+    def _ticker(self) -> tuple[subprocess.Popen[str], Path]:
+        ticking = self._directory / f"ticking-{uuid4().hex}"
+        return self._start(TICKER, self._url, self._directory / "spool", ticking), ticking
+
+    def _start(self, code: str, *arguments: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)], stderr=subprocess.PIPE, text=True
+        )
+
+    def _kill(self, process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGKILL)
+        self.complaints += process.communicate()[1]
 
 
 def test_every_acknowledged_row_is_counted_once(tmp_path: Path) -> None:
-    dice = random.Random(5)
     url, spool = f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path / "spool"
     engine = connect(url)
     migrate(engine)
-    spool.mkdir()
-
-    def writer(number: int) -> subprocess.Popen[str]:
-        return start(WRITER, str(spool), f"v{number}", str(tmp_path / f"acknowledged-{number}"))
-
-    writers = {0: writer(0), 1: writer(1)}
-    tickers = [start(TICKER, url, str(spool)) for _ in range(2)]
-    complaints, kills = "", 0
-    end = time.monotonic() + SECONDS
-    started = len(writers)
+    crew = Crew(tmp_path, url)
     try:
-        while time.monotonic() < end or not any(spool.rglob("*.jsonl")):
-            time.sleep(dice.uniform(0.05, 0.4))
-            if started < WRITERS and dice.random() < 0.4:
-                oldest = min(writers)
-                complaints += kill(writers.pop(oldest))
-                writers[started] = writer(started)
-                started += 1
-            victim = dice.randrange(len(tickers))
-            os.set_blocking(tickers[victim].stdout.fileno(), False)  # type: ignore[union-attr]
-            if tickers[victim].stdout.read():  # type: ignore[union-attr] # it has begun to tick
-                time.sleep(dice.uniform(0, 0.3))
-                complaints += kill(tickers[victim])
-                kills += 1
-                tickers[victim] = start(TICKER, url, str(spool))
+        crew.work(SECONDS)
     finally:
-        complaints += "".join(kill(process) for process in [*writers.values(), *tickers])
-    assert complaints == ""
-    assert kills >= 2
+        crew.stop()
+    assert crew.complaints == ""
+    assert crew.kills >= 3
 
     measurements = SpoolMeasurements(engine, spool, HandClock(at(0)), bucket_s=1.0)
-    while measurements.ingest().observations:
-        pass
-    total = 0
-    for number in range(started):
-        path = tmp_path / f"acknowledged-{number}"
-        acknowledged = path.stat().st_size if path.exists() else 0
-        lines = [
-            line
-            for one in (spool / "observations").glob("*")
-            for line in one.read_bytes().splitlines()
-            if b'"v%d-' % number in line
-        ]
-        found = measurements.baseline(
-            f"v{number}", ["error_rate", "feedback:escalated"], as_of=at(1e7), window_s=1e9
-        ).rates
+    for _ in range(10):
+        measurements.ingest()
+    content = b"".join(path.read_bytes() for path in (spool / "observations").glob("*"))
+    for writer in range(crew.started):
+        ask = ["error_rate", "feedback:escalated"]
+        found = measurements.baseline(f"v{writer}", ask, as_of=at(1e7), window_s=1e9).rates
         counted = found["error_rate"].requests if found else 0
         # Killed between writing and acknowledging: at most one row more.
-        assert acknowledged <= counted == len(lines) <= acknowledged + 1
+        assert crew.acknowledged(writer) <= counted <= crew.acknowledged(writer) + 1
+        assert counted == content.count(b'"id":"v%d-' % writer)
         if counted > 1:
             assert found["feedback:escalated"].events in {(counted + 6) // 7, (counted + 6) // 7 - 1}
-        total += counted
-    assert total > 1000
+    assert content.count(b"\n") > 1000
     measurements.close()
     engine.dispose()

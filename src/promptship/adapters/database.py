@@ -103,17 +103,9 @@ def _is_current(engine: Engine) -> bool:
             return False
         revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
     if revision is not None and revision not in known:
-        raise ConfigError(
-            [
-                Problem(
-                    "ledger",
-                    "schema",
-                    str(revision),
-                    f"expected at most {known[-1]}",
-                    "a newer promptship migrated it: upgrade this one",
-                )
-            ]
-        )
+        advice = "a newer promptship migrated it: upgrade this one"
+        expected = f"expected at most {known[-1]}"
+        raise ConfigError([Problem("ledger", "schema", str(revision), expected, advice)])
     return bool(revision == known[-1])
 
 

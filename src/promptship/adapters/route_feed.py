@@ -89,7 +89,7 @@ class HttpRouteFeed:
                 elif event == "lease":
                     revision, leases = _notice(data)
                     if revision == known.revision:
-                        known = _with_leases(known, leases)
+                        known = _with_leases(elapsed(known, now - learned), leases)
                     else:  # the change itself passed us by
                         known = await self._fetch(client)
                 else:

@@ -39,7 +39,7 @@ def reject(release: ReleaseId, reason: Reason, who: Who = "", config: Config = C
 
 
 def _git_email() -> str:
-    answer = subprocess.run(  # noqa: S603 - fixed words
+    answer = subprocess.run(
         ["git", "config", "user.email"],  # noqa: S607 - the git on the PATH
         capture_output=True, text=True, check=False, timeout=10,
     )  # fmt: skip

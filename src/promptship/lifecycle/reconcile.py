@@ -34,7 +34,7 @@ def nudge(app: App, release_id: str) -> None:
 def reconcile(app: App) -> int:
     """Start a run for every due release that none is moving, and expire approvals; returns how many were due."""
     now = app.clock.now()
-    due = [summary for summary in app.ledger.due(now)]
+    due = app.ledger.due(now)
     for summary in due:
         try:
             if summary.phase is Phase.AWAITING_APPROVAL:

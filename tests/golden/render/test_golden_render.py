@@ -29,13 +29,13 @@ def shown(world: World, release_id: str) -> str:
     return release_text(world.app.release(release_id), world.app.ledger.events(release_id))
 
 
-def test_a_release_that_waits_for_approval():
+def test_a_release_that_waits_for_approval() -> None:
     world = World()
     release_id = waiting(world)
     same_as("awaiting_approval.txt", shown(world, release_id))
 
 
-def test_a_release_that_was_rolled_back_after_many_looks():
+def test_a_release_that_was_rolled_back_after_many_looks() -> None:
     world = World()
     release_id = in_canary(world)
     ledger, seq = world.app.ledger, 4
@@ -55,7 +55,7 @@ def test_a_release_that_was_rolled_back_after_many_looks():
     same_as("rolled_back.txt", shown(world, release_id))
 
 
-def test_the_list():
+def test_the_list() -> None:
     world = World()
     now = world.clock.now()
     summaries = [
@@ -73,7 +73,7 @@ def test_the_list():
     assert "no releases yet" in release_list([], now)
 
 
-def test_the_cards_in_block_kit():
+def test_the_cards_in_block_kit() -> None:
     world = World()
     release_id = waiting(world)
     asked = blocks(approval_card(world.app.release(release_id), diff="Be [-kind-]{+concise+}."))

@@ -24,21 +24,21 @@ DURATION = {
 
 
 @pytest.mark.parametrize(("value", "text"), PERCENT.items())
-def test_percent(value: float, text: str):
+def test_percent(value: float, text: str) -> None:
     assert numbers.percent(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), EVIDENCE.items())
-def test_evidence(value: float, text: str):
+def test_evidence(value: float, text: str) -> None:
     assert numbers.evidence(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), DURATION.items())
-def test_duration(value: float, text: str):
+def test_duration(value: float, text: str) -> None:
     assert numbers.duration(value) == text
 
 
-def test_the_others():
+def test_the_others() -> None:
     assert (numbers.points(0.0123), numbers.points(-0.2), numbers.points(0.0)) == (
         "+1.23 points",
         "-20 points",
@@ -55,21 +55,21 @@ def test_the_others():
     assert (numbers.short("ab" * 32), numbers.short(None)) == ("abababababab", "none")
 
 
-def test_what_was_not_measured_is_never_a_number():
+def test_what_was_not_measured_is_never_a_number() -> None:
     for render in (numbers.percent, numbers.points, numbers.evidence, numbers.duration):
         assert render(None) == render(math.nan) == "not measured"
     assert numbers.count(None) == "not measured"
 
 
 @given(st.floats(0, 1))
-def test_none_and_all_are_said_of_nothing_else(fraction: float):
+def test_none_and_all_are_said_of_nothing_else(fraction: float) -> None:
     text = numbers.percent(fraction)
     assert (text == "0%") == (fraction == 0)
     assert (text == "100%") == (fraction == 1)
 
 
 @given(st.floats(0, 1e7), st.floats(0, 1e7))
-def test_every_duration_is_two_units_at_most(one: float, two: float):
+def test_every_duration_is_two_units_at_most(one: float, two: float) -> None:
     for seconds in (one, two):
         text = numbers.duration(seconds)
         assert len(text.split()) in {2, 4}

@@ -17,7 +17,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_well_known_keys_are_masked(secret: str):
+def test_well_known_keys_are_masked(secret: str) -> None:
     assert redact(f"before {secret} after") == f"before {MASK} after"
 
 
@@ -32,7 +32,7 @@ def test_well_known_keys_are_masked(secret: str):
         ("?token=abcdef123&x=1", f"?token={MASK}&x=1"),
     ],
 )
-def test_named_values_are_masked_and_their_surroundings_stay(text: str, expected: str):
+def test_named_values_are_masked_and_their_surroundings_stay(text: str, expected: str) -> None:
     assert redact(text) == expected
 
 
@@ -44,11 +44,11 @@ def test_named_values_are_masked_and_their_surroundings_stay(text: str, expected
         "prompts/token-budget.yaml:3: variable `name` is not declared", "",
     ],
 )  # fmt: skip
-def test_ordinary_text_stays(text: str):
+def test_ordinary_text_stays(text: str) -> None:
     assert redact(text) == text
 
 
-def test_values_of_the_variables_that_the_settings_name():
+def test_values_of_the_variables_that_the_settings_name() -> None:
     settings = Settings(
         providers={
             "a": ProviderSettings(base_url="http://x/v1", api_key_env="A_KEY"),
@@ -67,18 +67,18 @@ def test_values_of_the_variables_that_the_settings_name():
     assert redact("a correct horse and a battery staple", known=values) == f"a {MASK} and a {MASK}"
 
 
-def test_kept_secrets_are_masked_from_then_on_but_not_tiny_ones():
+def test_kept_secrets_are_masked_from_then_on_but_not_tiny_ones() -> None:
     assert "Zebra-Crossing-91" in redact("x Zebra-Crossing-91")
     keep_secret("Zebra-Crossing-91", "", "  ", "dev")
     assert redact("x Zebra-Crossing-91 dev") == f"x {MASK} dev"
 
 
 @given(st.text(max_size=80), st.sampled_from(SECRETS), st.text(max_size=80))
-def test_twice_is_once(before: str, secret: str, after: str):
+def test_twice_is_once(before: str, secret: str, after: str) -> None:
     once = redact(before + secret + after)
     assert redact(once) == once
 
 
-def test_nested_data():
+def test_nested_data() -> None:
     data = {"a": ["sk-abcdefghijklmnop1234", 1, None], "b": {"c": ("x",)}}
     assert redact_data(data) == {"a": [MASK, 1, None], "b": {"c": ["x"]}}

@@ -20,7 +20,7 @@ rows = st.lists(st.lists(st.text(max_size=6), min_size=3, max_size=3), min_size=
 
 
 @given(rows)
-def test_columns_stand_under_each_other(cells: list[list[str]]):
+def test_columns_stand_under_each_other(cells: list[list[str]]) -> None:
     lines = aligned(cells, gap="|")
     widths = [max(cell_len(one_line(row[i])) for row in cells) for i in range(3)]
     for line, row in zip(lines, cells, strict=True):
@@ -32,7 +32,7 @@ def test_columns_stand_under_each_other(cells: list[list[str]]):
 
 
 @given(st.text(max_size=60), st.integers(2, 20))
-def test_one_line_is_one_printable_line(text: str, width: int):
+def test_one_line_is_one_printable_line(text: str, width: int) -> None:
     line = one_line(text)
     assert line.isprintable()
     assert one_line(line) == line
@@ -41,7 +41,7 @@ def test_one_line_is_one_printable_line(text: str, width: int):
 
 
 @given(rows)
-def test_nothing_breaks_out_of_a_markdown_cell(cells: list[list[str]]):
+def test_nothing_breaks_out_of_a_markdown_cell(cells: list[list[str]]) -> None:
     table = markdown(("a", "b", "c"), cells).split("\n")
     assert len(table) == len(cells) + 2
     for line in table:
@@ -50,20 +50,20 @@ def test_nothing_breaks_out_of_a_markdown_cell(cells: list[list[str]]):
         assert "<" not in line.replace("&lt;", "")
 
 
-def test_a_terminal_escape_sequence_does_not_reach_the_terminal():
+def test_a_terminal_escape_sequence_does_not_reach_the_terminal() -> None:
     assert "\x1b" not in fact_line(e.Cancelled(reason="\x1b[31mred\x1b[0m\nrelease r-2  PROMOTED"))
     assert "\n" not in fact_line(e.Cancelled(reason="a\nb"))
 
 
 @pytest.mark.parametrize("kind", FACTS)
-def test_every_fact_has_a_line(kind: str):
+def test_every_fact_has_a_line(kind: str) -> None:
     line = fact_line(FACTS[kind]())
     assert line
     assert "None" not in line
     assert line == one_line(line)
 
 
-def test_headlines():
+def test_headlines() -> None:
     assert headline(Verdict(stage=0, look=1, findings=())) == "nothing has been measured yet"
     assert headline(rolled_back()) == "feedback:escalated: 11.9% of candidate against 4.1% of stable: harmful"
     good = Verdict(
@@ -72,25 +72,25 @@ def test_headlines():
     assert headline(good) == "no guardrail objects: a, b"
 
 
-def test_a_rule_without_numbers_shows_none():
+def test_a_rule_without_numbers_shows_none() -> None:
     dwell = verdict_lines(hold())[2]
     assert dwell.split() == ["dwell", "hold"]
     assert "not measured" not in "\n".join(verdict_lines(hold()))
 
 
-def test_a_rate_that_was_not_measured_is_said_so():
+def test_a_rate_that_was_not_measured_is_said_so() -> None:
     blind = finding().model_copy(update={"rate_candidate": None})
     text = "\n".join(verdict_lines(Verdict(stage=0, look=1, findings=(blind,))))
     assert "not measured of 612" in text
 
 
-def test_markdown_of_a_verdict():
+def test_markdown_of_a_verdict() -> None:
     text = verdict_markdown(rolled_back())
     assert text.startswith("**Stage 2, look 7: roll back.** feedback:escalated: 11.9%")
     assert "| feedback:escalated | roll back | 4.1% of 11,204 | 11.9% of 612 | 51,235 | 40.0 |" in text
 
 
-def test_a_verdict_of_another_version_is_none():
+def test_a_verdict_of_another_version_is_none() -> None:
     assert verdict_from(rolled_back().model_dump(mode="json")) == rolled_back()
     for data in (None, {}, {"findings": 1}, {"stage": 0, "look": 1, "findings": [], "new": 1}):
         assert verdict_from(data) is None
@@ -114,5 +114,5 @@ def test_a_verdict_of_another_version_is_none():
         ({"outcome": "pass", "pass_rate": True}, ["pass"]),
     ],
 )  # fmt: skip
-def test_suites_are_read_defensively(verdict: dict[str, object] | None, lines: list[str]):
+def test_suites_are_read_defensively(verdict: dict[str, object] | None, lines: list[str]) -> None:
     assert suite_lines(verdict) == lines

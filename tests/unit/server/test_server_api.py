@@ -1,5 +1,6 @@
 """The API: the token first, then clear answers; bad input is never a crash."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -7,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promptship.errors import ConfigError, Conflict, IllegalTransition, NotFound, Refused, Unavailable
-from promptship.ports import RoutingTable
 from promptship.release.phase import Phase
+from promptship.routing.table import RoutingTable
 from promptship.server import create_app
-from tests.support.plane import CANDIDATE, SECRET, STABLE, TOKEN, World, client, in_canary, opened, waiting
+from tests.support.plane import CANDIDATE, STABLE, TOKEN, World, client, in_canary, opened, waiting
 
 PROMPT = b"name: support-reply\nmodel: gpt-x\nmessages:\n  - role: user\n    content: Hello\n"
 
@@ -23,7 +24,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
-async def test_without_the_token_there_is_only_a_401(method: str, path: str):
+async def test_without_the_token_there_is_only_a_401(method: str, path: str) -> None:
     asgi = World().asgi()
     for header in (
         None,
@@ -36,7 +37,7 @@ async def test_without_the_token_there_is_only_a_401(method: str, path: str):
         TOKEN,
         "Bearer é",
     ):
-        headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+        headers = {} if header is None else {b"Authorization": header.encode("latin-1")}
         async with client(asgi, token=None) as http:
             answer = await http.request(method, path, headers=headers)
         assert answer.status_code == 401, header
@@ -44,18 +45,18 @@ async def test_without_the_token_there_is_only_a_401(method: str, path: str):
 
 
 @pytest.mark.parametrize(("token", "secret"), [("", b"x"), ("  ", b"x"), ("x", b""), ("x", b" ")])
-def test_an_empty_token_or_secret_is_refused_at_the_start(token: str, secret: bytes):
+def test_an_empty_token_or_secret_is_refused_at_the_start(token: str, secret: bytes) -> None:
     with pytest.raises(ConfigError):
         create_app(World().app, token=token, secret=secret)
 
 
-async def test_healthz_needs_nothing():
+async def test_healthz_needs_nothing() -> None:
     async with client(World().asgi(), token=None) as http:
         answer = await http.get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-async def test_routes_are_the_table():
+async def test_routes_are_the_table() -> None:
     world = World()
     in_canary(world)
     async with client(world.asgi()) as http:
@@ -64,7 +65,7 @@ async def test_routes_are_the_table():
     assert set(table.versions) == {STABLE.digest, CANDIDATE.digest}
 
 
-async def test_lists_and_narrows_releases():
+async def test_lists_and_narrows_releases() -> None:
     world = World()
     first, second = in_canary(world), opened(world, commit="c" * 40)
     async with client(world.asgi()) as http:
@@ -94,14 +95,14 @@ async def test_lists_and_narrows_releases():
         "prompt=A%20B",
     ],
 )
-async def test_a_wrong_query_is_a_400(query: str):
+async def test_a_wrong_query_is_a_400(query: str) -> None:
     async with client(World().asgi()) as http:
         answer = await http.get(f"/api/releases?{query}")
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "ConfigError"
 
 
-async def test_one_release_by_its_id_or_the_beginning_of_it():
+async def test_one_release_by_its_id_or_the_beginning_of_it() -> None:
     world = World()
     release_id = waiting(world)
     async with client(world.asgi()) as http:
@@ -114,11 +115,11 @@ async def test_one_release_by_its_id_or_the_beginning_of_it():
 
 
 @pytest.mark.parametrize("release", ["r-unknown", "%00", "a%20b", "..%2f..", "%F0%9F%99%82", "x" * 300])
-async def test_an_unknown_release_is_a_4xx_everywhere(release: str):
+async def test_an_unknown_release_is_a_4xx_everywhere(release: str) -> None:
     async with client(World().asgi()) as http:
         answers = [await http.get(f"/api/releases/{release}")]
         for verb in ("approve", "reject"):
-            answers.append(await http.post(f"/api/releases/{release}/{verb}", json={"who": "mira"}))
+            answers += [await http.post(f"/api/releases/{release}/{verb}", json={"who": "mira"})]
         answers.append(
             await http.post(f"/api/releases/{release}/cancel", json={"who": "mira", "reason": "x"})
         )
@@ -126,7 +127,7 @@ async def test_an_unknown_release_is_a_4xx_everywhere(release: str):
     assert all("message" in answer.json()["error"] for answer in answers)
 
 
-async def test_approving_is_the_use_case_and_edits_the_card():
+async def test_approving_is_the_use_case_and_edits_the_card() -> None:
     world = World()
     release_id = waiting(world)
     asgi = world.asgi()
@@ -159,7 +160,7 @@ async def test_approving_is_the_use_case_and_edits_the_card():
         ({"who": "mira", "via": "slack"}, 400, "via"),
     ],
 )
-async def test_a_decision_that_does_not_count(body: dict[str, Any], status: int, says: str):
+async def test_a_decision_that_does_not_count(body: dict[str, Any], status: int, says: str) -> None:
     world = World()
     release_id = waiting(world)
     async with client(world.asgi()) as http:
@@ -172,7 +173,7 @@ async def test_a_decision_that_does_not_count(body: dict[str, Any], status: int,
     assert world.app.release(release_id).phase is Phase.AWAITING_APPROVAL
 
 
-async def test_rejecting_gives_the_traffic_back_and_keeps_no_secret_in_the_reason():
+async def test_rejecting_gives_the_traffic_back_and_keeps_no_secret_in_the_reason() -> None:
     world = World()
     release_id = waiting(world)
     async with client(world.asgi()) as http:
@@ -188,7 +189,7 @@ async def test_rejecting_gives_the_traffic_back_and_keeps_no_secret_in_the_reaso
     assert route.split is None
 
 
-async def test_cancelling_needs_a_reason_and_an_open_release():
+async def test_cancelling_needs_a_reason_and_an_open_release() -> None:
     world = World()
     release_id = in_canary(world)
     async with client(world.asgi()) as http:
@@ -202,7 +203,7 @@ async def test_cancelling_needs_a_reason_and_an_open_release():
     assert world.app.ledger.events(release_id)[5].actor == "person:mira"
 
 
-async def test_rolling_a_prompt_back():
+async def test_rolling_a_prompt_back() -> None:
     world = World()
     release_id = in_canary(world)
     async with client(world.asgi()) as http:
@@ -215,7 +216,7 @@ async def test_rolling_a_prompt_back():
     assert world.app.release(release_id).phase is Phase.ROLLED_BACK
 
 
-async def test_opening_by_hand_is_one_release_however_often():
+async def test_opening_by_hand_is_one_release_however_often() -> None:
     world = World()
     commit = world.repository.commit({"prompts/support-reply.yaml": PROMPT})
     body = {"prompt": "support-reply", "ref": "main", "who": "mira"}
@@ -231,7 +232,7 @@ async def test_opening_by_hand_is_one_release_however_often():
     assert world.orchestrator.started == [first.json()["id"]]
 
 
-async def test_the_history_of_a_prompt():
+async def test_the_history_of_a_prompt() -> None:
     world = World()
     release_id = in_canary(world)
     async with client(world.asgi()) as http:
@@ -250,7 +251,7 @@ async def test_the_history_of_a_prompt():
         (ConfigError([]), 400), (Unavailable("no", retry_after_s=6.6), 503), (RuntimeError("a secret detail"), 500),
     ],
 )  # fmt: skip
-async def test_every_error_has_its_status(error: Exception, status: int):
+async def test_every_error_has_its_status(error: Exception, status: int) -> None:
     world = World()
 
     class Broken:
@@ -281,7 +282,7 @@ async def test_every_error_has_its_status(error: Exception, status: int):
         b'"' + b"x" * 999,
     ],
 )
-async def test_malformed_json_is_a_400(body: bytes):
+async def test_malformed_json_is_a_400(body: bytes) -> None:
     world = World()
     release_id = waiting(world)
     async with client(world.asgi()) as http:
@@ -290,8 +291,8 @@ async def test_malformed_json_is_a_400(body: bytes):
     assert answer.json()["error"]["type"] == "ConfigError"
 
 
-async def test_a_body_that_is_too_large_is_a_413_declared_or_not():
-    async def endless():
+async def test_a_body_that_is_too_large_is_a_413_declared_or_not() -> None:
+    async def endless() -> AsyncIterator[bytes]:
         for _ in range(30):
             yield b" " * 100_000
 
@@ -301,7 +302,7 @@ async def test_a_body_that_is_too_large_is_a_413_declared_or_not():
             assert answer.status_code == 413
 
 
-async def test_wrong_paths_and_methods_answer_in_json():
+async def test_wrong_paths_and_methods_answer_in_json() -> None:
     async with client(World().asgi()) as http:
         missing, method = await http.get("/api/nothing"), await http.get("/slack/interactions")
     assert (missing.status_code, missing.json()["error"]["type"]) == (404, "NotFound")
@@ -317,7 +318,7 @@ json_values = st.recursive(
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=json_values, path=st.sampled_from([path for method, path in PATHS if method == "POST"]))
-async def test_no_json_makes_a_5xx(body: Any, path: str):
+async def test_no_json_makes_a_5xx(body: Any, path: str) -> None:
     async with client(World().asgi()) as http:
         answer = await http.post(path, json=body)
     assert 400 <= answer.status_code < 500

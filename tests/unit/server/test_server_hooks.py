@@ -24,7 +24,7 @@ async def send(world: World, body: bytes, headers: dict[str, str] | None = None,
         return await http.post(f"/hooks/{sender}", content=body, headers=headers)
 
 
-async def test_a_push_opens_a_release_per_changed_prompt():
+async def test_a_push_opens_a_release_per_changed_prompt() -> None:
     world = World()
     push = pushed(world)
     answer = await send(world, json.dumps(push).encode())
@@ -41,7 +41,7 @@ async def test_a_push_opens_a_release_per_changed_prompt():
     assert sorted(world.orchestrator.started) == sorted(release["id"] for release in releases)
 
 
-async def test_the_same_announcement_again_opens_nothing_again():
+async def test_the_same_announcement_again_opens_nothing_again() -> None:
     world = World()
     body = json.dumps(pushed(world)).encode()
     first, replayed = await send(world, body), await send(world, body)
@@ -56,7 +56,7 @@ async def test_the_same_announcement_again_opens_nothing_again():
     assert [len(world.app.ledger.events(release_id)) for release_id in ids] == [1, 1]
 
 
-async def test_an_orchestrator_that_is_down_does_not_lose_the_push():
+async def test_an_orchestrator_that_is_down_does_not_lose_the_push() -> None:
     world = World()
     world.orchestrator.down = True
     answer = await send(world, json.dumps(pushed(world)).encode())
@@ -67,7 +67,7 @@ async def test_an_orchestrator_that_is_down_does_not_lose_the_push():
 @pytest.mark.parametrize(
     "change", ["signature", "key", "body", "old", "future", "timestamp", "none", "empty"]
 )
-async def test_what_is_forged_or_stale_is_a_401_and_opens_nothing(change: str):
+async def test_what_is_forged_or_stale_is_a_401_and_opens_nothing(change: str) -> None:
     world = World()
     body = json.dumps(pushed(world)).encode()
     now = world.clock.now()
@@ -96,7 +96,9 @@ async def test_what_is_forged_or_stale_is_a_401_and_opens_nothing(change: str):
         ({"after": ZEROS}, "main was deleted"),
     ],
 )
-async def test_other_branches_and_deletions_are_ignored_and_say_so(changes: dict[str, str], says: str):
+async def test_other_branches_and_deletions_are_ignored_and_say_so(
+    changes: dict[str, str], says: str
+) -> None:
     world = World()
     answer = await send(world, json.dumps({**pushed(world), **changes}).encode())
     assert answer.status_code == 202
@@ -115,12 +117,12 @@ async def test_other_branches_and_deletions_are_ignored_and_say_so(changes: dict
         json.dumps({"before": ZEROS, "after": "a" * 40, "ref": "refs/heads/main", "more": 1}).encode(),
     ],
 )  # fmt: skip
-async def test_a_signed_body_that_is_no_push_is_a_400(body: bytes):
+async def test_a_signed_body_that_is_no_push_is_a_400(body: bytes) -> None:
     answer = await send(World(), body)
     assert answer.status_code == 400
 
 
-async def test_commits_that_the_repository_does_not_have_are_a_404():
+async def test_commits_that_the_repository_does_not_have_are_a_404() -> None:
     world = World()
     push = pushed(world)
     for unknown in ({**push, "after": "9" * 40}, {**push, "before": "9" * 40}):
@@ -128,17 +130,17 @@ async def test_commits_that_the_repository_does_not_have_are_a_404():
         assert (answer.status_code, answer.json()["error"]["type"]) == (404, "NotFound")
 
 
-async def test_an_oversized_announcement_is_a_413_before_it_is_verified():
+async def test_an_oversized_announcement_is_a_413_before_it_is_verified() -> None:
     answer = await send(World(), b" " * 1_000_001, {})
     assert answer.status_code == 413
 
 
-async def test_an_unknown_sender_is_a_404():
+async def test_an_unknown_sender_is_a_404() -> None:
     answer = await send(World(), b"{}", {}, sender="ftp")
     assert answer.status_code == 404
 
 
-async def test_the_bearer_token_does_not_replace_the_signature():
+async def test_the_bearer_token_does_not_replace_the_signature() -> None:
     world = World()
     body = json.dumps(pushed(world)).encode()
     async with client(world.asgi()) as http:

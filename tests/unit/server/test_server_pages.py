@@ -14,7 +14,7 @@ def session(world: World, *, token: str = TOKEN, secret: bytes = SECRET, age_s: 
     return {"Cookie": f"{COOKIE}={new_session(token, secret, at)}"}
 
 
-async def test_the_list_and_one_release():
+async def test_the_list_and_one_release() -> None:
     world = World()
     release_id = waiting(world)
     async with client(world.asgi(), token=None) as http:
@@ -33,13 +33,13 @@ async def test_the_list_and_one_release():
         assert part in shown.text, part
 
 
-async def test_an_empty_list_says_what_to_do():
+async def test_an_empty_list_says_what_to_do() -> None:
     world = World()
     async with client(world.asgi(), token=None) as http:
         assert "promptship release" in (await http.get("/", headers=session(world))).text
 
 
-async def test_what_others_wrote_is_text_and_no_page_runs_anything():
+async def test_what_others_wrote_is_text_and_no_page_runs_anything() -> None:
     world = World()
     release_id = opened(world, author="<script>alert(1)</script>@x")
     fact = e.Rejected(by="lint", reason='"><img src=x onerror=alert(1)>')
@@ -58,25 +58,24 @@ async def test_what_others_wrote_is_text_and_no_page_runs_anything():
 
 
 @pytest.mark.parametrize("path", ["/", "/releases/r-1"])
-async def test_without_a_session_there_is_only_the_form(path: str):
+async def test_without_a_session_there_is_only_the_form(path: str) -> None:
     world = World()
     waiting(world)
-    bad = [
-        {}, {"Cookie": f"{COOKIE}="}, {"Cookie": f"{COOKIE}={TOKEN}"}, {"Cookie": f"{COOKIE}=1.2"}, {"Cookie": f"{COOKIE}=x.é".encode("latin-1").decode("latin-1")},
+    bad: list[dict[str, str]] = [
+        {}, {"Cookie": f"{COOKIE}="}, {"Cookie": f"{COOKIE}={TOKEN}"}, {"Cookie": f"{COOKIE}=1.2"}, {"Cookie": f"{COOKIE}=1.é"},
         session(world, token="another"), session(world, secret=b"another"), session(world, age_s=SESSION_S_MAX),
         session(world, age_s=-60), {"Authorization": "Bearer wrong"},
     ]  # fmt: skip
     async with client(world.asgi(), token=None) as http:
         for headers in bad:
-            answer = await http.get(
-                path, headers={name: value.encode("latin-1") for name, value in headers.items()}
-            )
+            raw = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+            answer = await http.get(path, headers=raw)
             assert answer.status_code == 401
             assert "support-reply" not in answer.text
             assert f'name="next" value="{path}"' in answer.text
 
 
-async def test_a_session_of_another_day_cannot_be_made_younger():
+async def test_a_session_of_another_day_cannot_be_made_younger() -> None:
     world = World()
     old = new_session(TOKEN, SECRET, world.clock.now() - timedelta(days=8)).partition(".")[2]
     cookie = f"{COOKIE}={int(world.clock.now().timestamp())}.{old}"
@@ -84,7 +83,7 @@ async def test_a_session_of_another_day_cannot_be_made_younger():
         assert (await http.get("/", headers={"Cookie": cookie})).status_code == 401
 
 
-async def test_signing_in_sets_a_cookie_that_scripts_and_other_sites_cannot_use():
+async def test_signing_in_sets_a_cookie_that_scripts_and_other_sites_cannot_use() -> None:
     world = World()
     async with client(world.asgi(), token=None) as http:
         for answer in (
@@ -103,7 +102,7 @@ async def test_signing_in_sets_a_cookie_that_scripts_and_other_sites_cannot_use(
         assert (await http.get("/", headers={"Cookie": value})).status_code == 200
 
 
-async def test_over_https_the_cookie_stays_there():
+async def test_over_https_the_cookie_stays_there() -> None:
     async with client(World().asgi(), token=None) as http:
         answer = await http.get("https://plane/login", params={"token": TOKEN})
     assert "Secure" in answer.headers["Set-Cookie"]
@@ -122,13 +121,13 @@ async def test_over_https_the_cookie_stays_there():
         "",
     ],
 )
-async def test_signing_in_leads_nowhere_else(to: str):
+async def test_signing_in_leads_nowhere_else(to: str) -> None:
     async with client(World().asgi(), token=None) as http:
         answer = await http.post("/login", data={"token": TOKEN, "next": to})
     assert answer.headers["Location"] == "/"
 
 
-async def test_a_wrong_token_sets_no_cookie():
+async def test_a_wrong_token_sets_no_cookie() -> None:
     async with client(World().asgi(), token=None) as http:
         answers = [
             await http.get("/login", params={"token": "wrong"}),
@@ -144,7 +143,7 @@ async def test_a_wrong_token_sets_no_cookie():
         assert "Set-Cookie" not in answer.headers
 
 
-async def test_signing_out_forgets_the_session():
+async def test_signing_out_forgets_the_session() -> None:
     async with client(World().asgi(), token=None) as http:
         answer = await http.post("/logout")
         assert (await http.get("/logout")).status_code == 405
@@ -152,7 +151,7 @@ async def test_signing_out_forgets_the_session():
     assert f'{COOKIE}=""' in answer.headers["Set-Cookie"]
 
 
-async def test_an_unknown_release_is_a_page_that_says_so():
+async def test_an_unknown_release_is_a_page_that_says_so() -> None:
     world = World()
     async with client(world.asgi(), token=None) as http:
         for release in ("r-unknown", "%00", "a b"):

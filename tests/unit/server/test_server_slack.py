@@ -46,7 +46,7 @@ async def send(world: World, body: bytes, headers: dict[str, str] | None = None)
     return answer
 
 
-async def test_an_approvers_click_approves_and_the_card_shows_it(world: World, slack: StandIn):
+async def test_an_approvers_click_approves_and_the_card_shows_it(world: World, slack: StandIn) -> None:
     release_id = waiting(world)
     answer = await send(world, click(release_id, response_url=f"{slack.url}/r"))
     assert (answer.status_code, answer.content) == (200, b"")
@@ -60,7 +60,7 @@ async def test_an_approvers_click_approves_and_the_card_shows_it(world: World, s
     assert slack.asked == []
 
 
-async def test_a_reject_gives_the_traffic_back_and_says_who(world: World):
+async def test_a_reject_gives_the_traffic_back_and_says_who(world: World) -> None:
     release_id = waiting(world)
     await send(world, click(release_id, user="UNOOR", action="promptship_reject"))
     release = world.app.release(release_id)
@@ -72,7 +72,7 @@ async def test_a_reject_gives_the_traffic_back_and_says_who(world: World):
     assert not card.ask
 
 
-async def test_the_first_of_two_approvers_leaves_the_buttons(world: World):
+async def test_the_first_of_two_approvers_leaves_the_buttons(world: World) -> None:
     release_id = waiting(world, required=2)
     await send(world, click(release_id))
     (card,) = world.approvals.cards.values()
@@ -92,7 +92,7 @@ async def refused(world: World, slack: StandIn, body: bytes) -> str:
     return text
 
 
-async def test_somebody_else_is_told_why_and_it_is_kept(world: World, slack: StandIn):
+async def test_somebody_else_is_told_why_and_it_is_kept(world: World, slack: StandIn) -> None:
     release_id = waiting(world)
     text = await refused(world, slack, click(release_id, user="UEVE", response_url=f"{slack.url}/r"))
     assert "UEVE is not a configured approver" in text
@@ -100,20 +100,20 @@ async def test_somebody_else_is_told_why_and_it_is_kept(world: World, slack: Sta
     assert world.app.ledger.events(release_id)[-1].fact.kind == "approval_refused"
 
 
-async def test_the_name_that_somebody_chose_is_nobodys_right(world: World, slack: StandIn):
+async def test_the_name_that_somebody_chose_is_nobodys_right(world: World, slack: StandIn) -> None:
     release_id = waiting(world)
     body = click(release_id, user="UEVE", response_url=f"{slack.url}/r").replace(b"name+of+UEVE", b"mira")
     assert "not a configured approver" in await refused(world, slack, body)
 
 
-async def test_an_old_card_decides_nothing(world: World, slack: StandIn):
+async def test_an_old_card_decides_nothing(world: World, slack: StandIn) -> None:
     release_id = waiting(world)
     text = await refused(world, slack, click(release_id, seq=3, response_url=f"{slack.url}/r"))
     assert "old" in text
     assert world.app.release(release_id).phase is Phase.AWAITING_APPROVAL
 
 
-async def test_a_replayed_click_decides_nothing_again(world: World, slack: StandIn):
+async def test_a_replayed_click_decides_nothing_again(world: World, slack: StandIn) -> None:
     release_id = waiting(world, required=2)
     body = click(release_id, response_url=f"{slack.url}/r")
     await send(world, body)
@@ -121,7 +121,7 @@ async def test_a_replayed_click_decides_nothing_again(world: World, slack: Stand
     assert world.app.release(release_id).approvers == ("mira",)
 
 
-async def test_the_author_may_not_approve_where_the_plan_says_so(slack: StandIn):
+async def test_the_author_may_not_approve_where_the_plan_says_so(slack: StandIn) -> None:
     author = MIRA.model_copy(update={"email": "DEV@example.org"})
     world = World(Settings(approvers=(author,), slack=SlackSettings(base_url=f"{slack.url}/api/")))
     release_id = waiting(world, Plan(approval=Approval(not_author=True)))
@@ -129,14 +129,14 @@ async def test_the_author_may_not_approve_where_the_plan_says_so(slack: StandIn)
     assert "wrote the change" in text
 
 
-async def test_a_release_that_is_not_there_or_waits_for_nothing(world: World, slack: StandIn):
+async def test_a_release_that_is_not_there_or_waits_for_nothing(world: World, slack: StandIn) -> None:
     assert "did not count" in await refused(world, slack, click("r-unknown", response_url=f"{slack.url}/r"))
     slack.asked.clear()
     text = await refused(world, slack, click(in_canary(world), response_url=f"{slack.url}/r"))
     assert "nothing to decide" in text
 
 
-async def test_a_ledger_that_is_down_says_click_again(world: World, slack: StandIn):
+async def test_a_ledger_that_is_down_says_click_again(world: World, slack: StandIn) -> None:
     release_id = waiting(world)
     ledger = world.ledger
 
@@ -144,7 +144,7 @@ async def test_a_ledger_that_is_down_says_click_again(world: World, slack: Stand
         def __getattr__(self, name: str) -> Any:
             raise Unavailable("the ledger is down")
 
-    world.ledger = Down()  # type: ignore[assignment]
+    world.ledger = Down()
     assert "click again" in await refused(world, slack, click(release_id, response_url=f"{slack.url}/r"))
     world.ledger = ledger
     assert world.app.release(release_id).phase is Phase.AWAITING_APPROVAL
@@ -152,7 +152,7 @@ async def test_a_ledger_that_is_down_says_click_again(world: World, slack: Stand
 
 async def test_slack_is_answered_in_time_although_the_ledger_is_slow(
     world: World, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr("promptship.server.slack.ANSWER_S_MAX", 0.01)
     release_id = waiting(world)
     real, go = world.ledger, threading.Event()
@@ -162,7 +162,7 @@ async def test_slack_is_answered_in_time_although_the_ledger_is_slow(
             assert go.wait(20)
             return getattr(real, name)
 
-    world.ledger = Slow()  # type: ignore[assignment]
+    world.ledger = Slow()
     asgi = world.asgi()
     body = click(release_id)
     async with client(asgi, token=None) as http, asyncio.timeout(15):
@@ -175,7 +175,7 @@ async def test_slack_is_answered_in_time_although_the_ledger_is_slow(
     assert world.app.release(release_id).phase is Phase.APPROVED
 
 
-async def test_a_card_that_cannot_be_edited_undoes_nothing(world: World):
+async def test_a_card_that_cannot_be_edited_undoes_nothing(world: World) -> None:
     release_id = waiting(world)
     world.approvals.down = True
     assert (await send(world, click(release_id))).status_code == 200
@@ -185,7 +185,7 @@ async def test_a_card_that_cannot_be_edited_undoes_nothing(world: World):
 @pytest.mark.parametrize(
     "change", ["signature", "key", "body", "old", "future", "timestamp", "none", "empty"]
 )
-async def test_what_is_forged_or_stale_is_a_401_and_decides_nothing(world: World, change: str):
+async def test_what_is_forged_or_stale_is_a_401_and_decides_nothing(world: World, change: str) -> None:
     release_id = waiting(world)
     body, now = click(release_id), world.clock.now().timestamp()
     headers = {
@@ -202,7 +202,9 @@ async def test_what_is_forged_or_stale_is_a_401_and_decides_nothing(world: World
     assert len(world.app.ledger.events(release_id)) == 7
 
 
-async def test_without_a_signing_secret_every_click_is_refused(world: World, monkeypatch: pytest.MonkeyPatch):
+async def test_without_a_signing_secret_every_click_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from promptship.server import create_app
 
     monkeypatch.delenv("SLACK_SIGNING_SECRET", raising=False)
@@ -215,18 +217,14 @@ async def test_without_a_signing_secret_every_click_is_refused(world: World, mon
 
 
 @pytest.mark.parametrize("body", [b"", b"payload=", b"payload={", b"\xff", b"ssl_check=1", b"a=1&" * 50])
-async def test_a_signed_body_that_is_no_interaction_is_a_400(world: World, body: bytes):
-    try:
-        headers = slack_headers(body, world.clock.now().timestamp())
-    except UnicodeDecodeError:  # pragma: no cover
-        pytest.fail("signing needs no text")
-    assert (await send(world, body, headers)).status_code in {400, 401}
+async def test_a_signed_body_that_is_no_interaction_is_a_400(world: World, body: bytes) -> None:
+    assert (await send(world, body)).status_code in {400, 401}
 
 
-async def test_other_interactions_are_a_200_without_effect(world: World):
+async def test_other_interactions_are_a_200_without_effect(world: World) -> None:
     body = b'payload={"type":"view_closed"}'
     assert (await send(world, body)).status_code == 200
 
 
-async def test_an_oversized_body_is_a_413(world: World):
+async def test_an_oversized_body_is_a_413(world: World) -> None:
     assert (await send(world, b"x" * 1_000_001, {})).status_code == 413

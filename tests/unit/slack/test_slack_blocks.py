@@ -45,7 +45,7 @@ def texts(node: Any) -> Iterator[tuple[str, str]]:
 
 @settings(max_examples=60)
 @given(card=cards)
-def test_every_card_keeps_slacks_limits(card: Card):
+def test_every_card_keeps_slacks_limits(card: Card) -> None:
     made = blocks(card)
     assert 1 <= len(made) <= 50
     for kind, text in texts(made):
@@ -60,7 +60,7 @@ def test_every_card_keeps_slacks_limits(card: Card):
 
 @settings(max_examples=60)
 @given(card=cards)
-def test_markup_holds_no_control_sequence_that_we_did_not_write(card: Card):
+def test_markup_holds_no_control_sequence_that_we_did_not_write(card: Card) -> None:
     made = blocks(card)
     marked = [text for kind, text in texts(made) if kind == "mrkdwn"] + [fallback(card)]
     for text in marked:
@@ -73,13 +73,13 @@ def test_markup_holds_no_control_sequence_that_we_did_not_write(card: Card):
 
 
 @given(text=st.text(max_size=30))
-def test_escaping_can_be_undone(text: str):
+def test_escaping_can_be_undone(text: str) -> None:
     assert escape(text).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == text
 
 
 @settings(max_examples=40)
 @given(card=cards)
-def test_buttons_are_there_exactly_when_the_card_asks(card: Card):
+def test_buttons_are_there_exactly_when_the_card_asks(card: Card) -> None:
     actions = [block for block in blocks(card) if block["type"] == "actions"]
     assert len(actions) == int(card.ask)
     for button in (button for block in actions for button in block["elements"]):
@@ -87,7 +87,7 @@ def test_buttons_are_there_exactly_when_the_card_asks(card: Card):
         assert len(button["value"]) <= 2000
 
 
-def test_a_real_card_shows_the_evidence():
+def test_a_real_card_shows_the_evidence() -> None:
     world = World()
     release_id = waiting(world)
     card = approval_card(world.app.release(release_id), diff="Be [-kind-]{+concise+}.")
@@ -98,7 +98,7 @@ def test_a_real_card_shows_the_evidence():
         assert part in shown, part
 
 
-def test_an_outcome_card_has_no_buttons_and_says_how_it_ended():
+def test_an_outcome_card_has_no_buttons_and_says_how_it_ended() -> None:
     from promptship.lifecycle.approval import reject
 
     world = World()
@@ -113,7 +113,7 @@ def test_an_outcome_card_has_no_buttons_and_says_how_it_ended():
     )
 
 
-def test_what_others_wrote_cannot_forge_a_line_of_the_card():
+def test_what_others_wrote_cannot_forge_a_line_of_the_card() -> None:
     world = World()
     release_id = waiting(world)
     from dataclasses import replace

@@ -24,7 +24,7 @@ def pressed(**changes: Any) -> dict[str, Any]:
     return {"type": "block_actions", "user": {"id": "U1"}, "actions": [action], **changes}
 
 
-def test_reads_who_pressed_what():
+def test_reads_who_pressed_what() -> None:
     assert read_click(
         click("r-1", seq=7, user="U9", action="promptship_reject", response_url="https://x")
     ) == Click(approve=False, release_id="r-1", seq=7, user="U9", name="name of U9", response_url="https://x")
@@ -40,7 +40,7 @@ def test_reads_who_pressed_what():
         pressed(actions=[{"action_id": "another_button", "value": "?"}]),
     ],
 )  # fmt: skip
-def test_other_interactions_are_passed_over(payload: dict[str, Any]):
+def test_other_interactions_are_passed_over(payload: dict[str, Any]) -> None:
     assert read_click(body(payload)) is None
 
 
@@ -58,13 +58,13 @@ def with_value(value: Any) -> dict[str, Any]:
         body(pressed(user={"id": 5})),
     ],
 )  # fmt: skip
-def test_what_is_no_click_is_a_config_error(raw: bytes):
+def test_what_is_no_click_is_a_config_error(raw: bytes) -> None:
     with pytest.raises(ConfigError):
         read_click(raw)
 
 
 @given(raw=st.binary(max_size=60) | st.binary(max_size=60).map(lambda tail: b"payload=" + tail))
-def test_no_bytes_crash_the_reader(raw: bytes):
+def test_no_bytes_crash_the_reader(raw: bytes) -> None:
     try:
         read_click(raw)
     except ConfigError:
@@ -77,7 +77,7 @@ def answering(url: str) -> Click:
     return Click(approve=True, release_id="r-1", seq=1, user="U1", name="mira", response_url=url)
 
 
-def test_only_the_person_who_clicked_is_answered():
+def test_only_the_person_who_clicked_is_answered() -> None:
     with stand_in(lambda _: Said(200, b"ok")) as server:
         answer_privately(
             answering(f"{server.url}/actions/1"),
@@ -98,12 +98,12 @@ def test_only_the_person_who_clicked_is_answered():
         "https://[", "http://169.254.169.254/latest",
     ],
 )  # fmt: skip
-def test_no_address_outside_slack_is_called(url: str):
+def test_no_address_outside_slack_is_called(url: str) -> None:
     with pytest.raises(Unavailable, match="no address of Slack"):
         answer_privately(answering(url), "x", base_url="https://slack.com/api/")
 
 
-def test_trouble_is_unavailable():
+def test_trouble_is_unavailable() -> None:
     with stand_in(lambda _: Said(404, b"expired_url")) as server, pytest.raises(Unavailable, match="404"):
         answer_privately(answering(f"{server.url}/x"), "x", base_url=server.url)
     with pytest.raises(Unavailable):

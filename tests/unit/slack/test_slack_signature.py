@@ -25,7 +25,7 @@ def accepted(
     return True
 
 
-def test_slacks_own_example():
+def test_slacks_own_example() -> None:
     body = (
         b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name="
         b"foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks."
@@ -45,31 +45,31 @@ def test_slacks_own_example():
     other=st.text(max_size=30).map(str.encode),
     age_s=st.integers(-900, 900),
 )
-def test_accepts_exactly_the_signed_body_while_fresh(body: bytes, other: bytes, age_s: int):
+def test_accepts_exactly_the_signed_body_while_fresh(body: bytes, other: bytes, age_s: int) -> None:
     assert accepted(body, age_s=age_s) == (abs(age_s) <= 300)
     assert accepted(body, signed=other) == (body == other)
     assert not accepted(body, key=SECRET + "x")
 
 
 @pytest.mark.parametrize("timestamp", ["", "abc", "-5", "1e9", "١٢٣", " 1767268800", "9" * 30, "nan"])
-def test_a_timestamp_that_is_no_number_is_refused_and_does_not_crash(timestamp: str):
+def test_a_timestamp_that_is_no_number_is_refused_and_does_not_crash(timestamp: str) -> None:
     with pytest.raises(Refused):
         verify_slack(SECRET, timestamp, b"", "v0=0", NOW)
 
 
 @pytest.mark.parametrize("signature", ["", "v0=", "é", "\udcff"])
-def test_a_signature_of_another_form_is_refused_and_does_not_crash(signature: str):
+def test_a_signature_of_another_form_is_refused_and_does_not_crash(signature: str) -> None:
     with pytest.raises(Refused):
         verify_slack(SECRET, str(int(NOW.timestamp())), b"x", signature, NOW)
 
 
-def test_a_body_that_is_not_utf_8_is_refused_and_does_not_crash():
+def test_a_body_that_is_not_utf_8_is_refused_and_does_not_crash() -> None:
     with pytest.raises(Refused):
         verify_slack(SECRET, str(int(NOW.timestamp())), b"\xff", "v0=0", NOW)
 
 
 @pytest.mark.parametrize("secret", ["", "  "])
-def test_without_a_secret_everything_is_refused(secret: str):
+def test_without_a_secret_everything_is_refused(secret: str) -> None:
     with pytest.raises(Refused, match="not configured"):
         verify_slack(
             secret,
@@ -80,7 +80,7 @@ def test_without_a_secret_everything_is_refused(secret: str):
         )
 
 
-def test_freshness_is_judged_by_the_clock_that_is_given():
+def test_freshness_is_judged_by_the_clock_that_is_given() -> None:
     then = NOW - timedelta(days=365)
     headers = slack_headers(b"", then.timestamp(), SECRET)
     verify_slack(SECRET, headers["X-Slack-Request-Timestamp"], b"", headers["X-Slack-Signature"], then)

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Table
 
 from promptship.adapters.database import connect, metadata, migrate, reading
 from promptship.adapters.telemetry import tables
 
 
 def test_migration_and_tables_are_the_same(tmp_path: Path) -> None:
-    ours = {table.name for table in vars(tables).values() if hasattr(table, "primary_key")}
+    ours = {table.name for table in vars(tables).values() if isinstance(table, Table)}
     assert len(ours) == 8
     engine = connect(f"sqlite:///{tmp_path / 'ledger.db'}")
     migrate(engine)

@@ -24,6 +24,9 @@ class ScriptedModels:
         self.requests: list[ChatRequest] = []
         """Every request so far."""
 
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
     async def complete(self, request: ChatRequest) -> ChatAnswer:
         """The script's line for this request.
 

@@ -1,0 +1,121 @@
+"""`promptship up` under fire: kill -9 of every part while a release runs; the watcher stopped dead; then a plain stop."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from examples.demo import Demo
+from promptship.adapters.database import connect
+from promptship.lifecycle.app import App
+from promptship.settings_file import load_settings
+from promptship.wiring import build
+
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("up")]
+LEASE_S = 10.0
+
+
+class Stack(Demo):
+    """The demo's house, with the tools to hurt it."""
+
+    def app(self) -> App:
+        return build(load_settings(self.config))
+
+    def pid(self, part: str) -> int:
+        return int((self.place / f".promptship/logs/{part}.pid").read_text())
+
+    def kill(self, part: str) -> None:
+        """kill -9, then wait until the supervisor has started it again."""
+        victim = self.pid(part)
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: self.pid(part) != victim, 30, f"{part} to be started again")
+
+    def ask(self, unit: str) -> httpx.Response:
+        body = {"model": "prompt:support", "user": unit, "prompt_variables": {"question": "Why was my refund declined?"}}
+        return httpx.post(f"http://127.0.0.1:{self.ports['4281']}/v1/chat/completions", json=body, timeout=20)
+
+    def arms(self, requests: int = 40) -> dict[str, int]:
+        """Which arm serves that many different units now."""
+        arms = [self.ask(f"unit-{number}").headers["x-promptship-arm"] for number in range(requests)]
+        return {arm: arms.count(arm) for arm in set(arms)}
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:.0f} s for {what}")
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    stack = Stack(tmp_path)
+    stack.prepare()
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+def lines_in(place: Path) -> int:
+    return sum(1 for file in place.glob("*.jsonl") for line in file.read_bytes().splitlines() if line)
+
+
+def test_a_release_survives_kill_9_of_every_part(stack: Stack) -> None:
+    app = stack.app()
+    (release,) = stack.push("1-better", "support: answer in numbered steps")
+    stack.kill("runner")
+    wait_for(lambda: app.release(release).phase == "canary", 120, "the canary to start after the runner was killed")
+
+    dead_mans_switch(stack)
+
+    for part in ("server", "gateway", "watcher"):
+        stack.kill(part)
+    wait_for(lambda: app.release(release).phase == "awaiting_approval", 150, "the canary to be judged")
+    stack.kill("prefect")
+    stack.ship("approve", release, "--as", "mira")
+    wait_for(lambda: app.release(release).phase == "promoted", 120, "promotion after Prefect was killed")
+
+    kinds = [event.fact.kind for event in app.ledger.events(release)]
+    once = ["requested", "linted", "evaluated", "approval_requested", "approved", "promoted"]
+    assert [kind for kind in kinds if kind in once] == once
+    assert kinds.count("stage_started") == 2
+    assert app.ledger.verify().problems == ()
+    no_request_lost_or_doubled(stack)
+
+
+def dead_mans_switch(stack: Stack) -> None:
+    """A watcher that is silent for longer than the lease costs the candidate its traffic, until it watches again."""
+    watcher = stack.pid("watcher")
+    os.kill(watcher, signal.SIGSTOP)
+    try:
+        time.sleep(LEASE_S + 2)
+        assert stack.arms() == {"stable": 40}
+    finally:
+        os.kill(watcher, signal.SIGCONT)
+    wait_for(lambda: "candidate" in stack.arms(), 30, "the candidate to get traffic again")
+
+
+def no_request_lost_or_doubled(stack: Stack) -> None:
+    """Every answer a customer got is one line in the spool, and every line is counted once."""
+    traffic = stack.running.pop()
+    traffic.send_signal(signal.SIGTERM)
+    traffic.wait(30)
+    acknowledged = sum("status" in json.loads(line) for line in stack.log.read_text().splitlines())
+    spool = stack.place / ".promptship/spool/observations"
+    written = lines_in(spool)
+    assert written >= acknowledged
+    engine = connect(f"sqlite:///{stack.place / '.promptship/ledger.db'}")
+
+    def counted() -> int:
+        with engine.connect() as connection:
+            return int(connection.exec_driver_sql("select sum(requests) from rollups").scalar() or 0)
+
+    wait_for(lambda: counted() == lines_in(spool), 30, "every line to be counted")

@@ -237,6 +237,10 @@ class Measurements(Protocol):
         """History of a version outside any release within the window before `as_of`."""
         ...
 
+    def warm_up(self) -> None:
+        """Load what the first `check` would otherwise wait for (seconds); harmless to leave out."""
+        ...
+
     def check(self, release_id: str, stage: int, *, as_of: datetime) -> Health:
         """The quality gate (Great Expectations) over a per-arm profile and a sample of recent rows of this stage."""
         ...
@@ -341,6 +345,7 @@ class Card:
     lines: tuple[str, ...]
     """Markdown lines of evidence."""
     diff: str = ""
+    """What changed in the prompt, Markdown (`promptship.prompts.diff_text.to_markdown`) or plain."""
     ask: bool = True
     """Whether Approve and Reject are shown; False once decided."""
     outcome: str = ""

@@ -18,7 +18,7 @@ from promptship.errors import Conflict, PromptshipError, Unavailable
 from promptship.lifecycle.app import App
 from promptship.lifecycle.look import look
 from promptship.lifecycle.reconcile import nudge, reconcile
-from promptship.ports import IngestReport, ReleaseSummary
+from promptship.ports import ReleaseSummary
 from promptship.release.phase import WATCHED
 
 _log = logging.getLogger(__name__)
@@ -61,13 +61,9 @@ class Watcher:
         return True
 
     def _ingest(self) -> None:
-        """Read spools until none has complete lines left, at most a bounded number of chunks per round."""
-        for _ in range(16):
-            report: IngestReport = self.app.measurements.ingest()
-            if report.quarantined:
-                _log.warning("%d spool lines were not valid records and are kept aside", report.quarantined)
-            if report.lag_bytes == 0:
-                return
+        report = self.app.measurements.ingest()
+        if report.quarantined:
+            _log.warning("%d spool lines were not valid records and are kept aside", report.quarantined)
 
     def _look(self, summary: ReleaseSummary) -> None:
         try:
@@ -101,6 +97,7 @@ class Watcher:
 def watch(app: App, *, stop: threading.Event, on_turn: Callable[[], None] = lambda: None) -> None:
     """Take turns until `stop` is set. What is down outside is waited for; leases run out meanwhile, as they must."""
     watcher = Watcher(app)
+    app.measurements.warm_up()
     while not stop.is_set():
         began = time.monotonic()
         try:

@@ -17,6 +17,7 @@ from promptship.adapters.secrets import Secrets
 from promptship.adapters.slack import approvals_for
 from promptship.adapters.telemetry import SpoolMeasurements
 from promptship.lifecycle.app import App
+from promptship.render.redact import keep_secret, named_secrets
 from promptship.settings import Settings
 from promptship.settings_file import load_settings
 
@@ -39,6 +40,7 @@ def build(settings: Settings) -> App:
         ConfigError: something named in the settings is not there.
         Unavailable: the ledger's database does not answer.
     """
+    keep_secret(*named_secrets(settings, os.environ))
     clock = SystemClock()
     engine = connect(settings.ledger_url)
     migrate(engine)

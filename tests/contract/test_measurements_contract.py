@@ -113,8 +113,12 @@ def test_a_bucket_counts_exactly_when_it_is_ripe(
     telemetry: Telemetry, matures_s: float, seconds: float, counts: bool
 ) -> None:
     """The bucket of 12:00:12 is 12:00:10 to 12:00:20; with maturity 0 the running one counts too."""
-    telemetry.take_in(served(12, "candidate", refusal=True))
+    row = served(12, "candidate", refusal=True)
+    telemetry.take_in(row, said(row, min(matures_s, 1)))
 
+    if matures_s:
+        words = telemetry.numbers("feedback:escalated", as_of=at(seconds), matures_s=matures_s)
+        assert words == ((1, 1, 0, 0) if counts else None)
     found = telemetry.counts(
         "error_rate", "refusal_rate", "latency_p95", as_of=at(seconds), matures_s=matures_s
     )
@@ -149,15 +153,16 @@ def test_feedback_counts_exactly_when_it_came_in_time(
 
 def test_the_last_statement_within_the_window_holds(telemetry: Telemetry) -> None:
     """Whatever somebody says after the window, or in which order it is delivered: what matured stays as it was."""
-    yes, no, late = served(1, "candidate"), served(1, "candidate"), served(1, "candidate")
-    telemetry.take_in(yes, no, late, said(no, 40, value=False), said(yes, 40, value=True))
+    yes, no, late, never = (served(1, "candidate") for _ in range(4))
+    telemetry.take_in(yes, no, late, never, said(no, 40, value=False), said(yes, 40, value=True))
+    telemetry.take_in(said(never, 10), said(never, 30, value=False), said(never, 20))
     telemetry.take_in(said(no, 20), said(yes, 20, value=False), said(late, 30))
     before = telemetry.numbers("feedback:escalated", as_of=LATER, matures_s=60)
     telemetry.take_in(said(late, 100, value=False), said(no, 100))
 
-    assert before == telemetry.numbers("feedback:escalated", as_of=LATER, matures_s=60) == (3, 2, 0, 0)
-    assert telemetry.numbers("feedback:escalated", as_of=LATER) == (3, 2, 0, 0)
-    assert telemetry.numbers("feedback:escalated", as_of=at(60)) == (3, 2, 0, 0), (
+    assert before == telemetry.numbers("feedback:escalated", as_of=LATER, matures_s=60) == (4, 2, 0, 0)
+    assert telemetry.numbers("feedback:escalated", as_of=LATER) == (4, 2, 0, 0)
+    assert telemetry.numbers("feedback:escalated", as_of=at(60)) == (4, 2, 0, 0), (
         "not yet said counts as not said"
     )
 

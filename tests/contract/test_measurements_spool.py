@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -245,8 +246,41 @@ def test_ticks_that_meet_count_everything_once(telemetry: Telemetry) -> None:
     engine.dispose()
 
     assert sum(report.observations for report in reports) == 150
-    assert sum(report.quarantined for report in reports) == 6, "offsets alone keep these from being counted twice"
+    assert sum(report.quarantined for report in reports) == 6, (
+        "offsets alone keep these from being counted twice"
+    )
     assert counted(telemetry) == 150
+
+
+class ClockOfAnother:
+    """While one tick looks at it, another tick takes the same lines in: between parsing and writing."""
+
+    def __init__(self, other: SpoolMeasurements) -> None:
+        self._other = other
+        self.report = IngestReport()
+
+    def now(self) -> datetime:
+        self.report = self._other.ingest()
+        return at(0)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_tick_that_was_overtaken_writes_nothing(telemetry: Telemetry, known: bool) -> None:
+    if known:
+        put(telemetry, "w-0.jsonl", line(served(0)))
+        telemetry.measurements.ingest()
+    put(telemetry, "w-0.jsonl", line(served(1)), b"bad")
+    assert isinstance(telemetry.measurements, SpoolMeasurements)
+    clock = ClockOfAnother(telemetry.measurements)
+    engine = connect(telemetry.url)
+    slow = SpoolMeasurements(engine, telemetry.spool, clock, bucket_s=10.0)
+
+    assert slow.ingest() == IngestReport()
+    assert clock.report == IngestReport(observations=1, quarantined=1)
+    assert counted(telemetry) == 1 + known
+    assert slow.ingest() == IngestReport()
+    slow.close()
+    engine.dispose()
 
 
 def test_rows_outside_a_release_go_into_wider_buckets(telemetry: Telemetry) -> None:

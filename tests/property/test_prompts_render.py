@@ -47,6 +47,14 @@ FITS: dict[VariableType, tuple[type, ...]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", VariableType)
+@pytest.mark.parametrize(
+    "value", ["", "1", 0, 1, -(10**30), 1.0, -0.5, True, False, None, [], [1], {}, {"a": 1}], ids=repr
+)
+def test_every_type_refuses_every_other(kind: VariableType, value: object) -> None:
+    assert (misfit(Variable(type=kind), value) is None) == (type(value) in FITS[kind])
+
+
 @settings(max_examples=75, deadline=None)
 @given(st.sampled_from(VariableType), json_values)
 def test_a_value_fits_exactly_when_json_says_so(kind: VariableType, value: object) -> None:

@@ -106,6 +106,16 @@ def test_what_the_writer_writes_is_taken_in(parser: Parser) -> None:
         assert parser.count() == 1
 
 
+@pytest.mark.parametrize("name", ["tokens_in", "tokens_out", "stage", "at_ms", "status", "latency_ms"])
+@pytest.mark.parametrize("value", [2**63, 2**64, 2**70, 10**400, -1])
+def test_numbers_that_do_not_fit_are_not_taken_for_unknown_ones(
+    parser: Parser, name: str, value: int
+) -> None:
+    assert parser.load(
+        Observation, taken(json.dumps({**VALID[Observation], name: value}).encode())
+    ).keys() == {1}
+
+
 def test_optional_fields_may_be_left_out(parser: Parser) -> None:
     required = {name for name, field in Observation.model_fields.items() if field.is_required()}
     record = {name: value for name, value in VALID[Observation].items() if name in required}

@@ -116,6 +116,6 @@ def no_request_lost_or_doubled(stack: Stack) -> None:
 
     def counted() -> int:
         with engine.connect() as connection:
-            return int(connection.exec_driver_sql("select sum(requests) from rollups").scalar() or 0)
+            return int(connection.exec_driver_sql("select sum(requests) from traffic").scalar() or 0)
 
     wait_for(lambda: counted() == lines_in(spool), 30, "every line to be counted")

@@ -43,6 +43,6 @@ def post_receive(config: Config = CONFIG) -> None:
         key = Secrets(settings.data, os.environ).signing_key
         for push in push_payload(sys.stdin.read().splitlines()):
             for line in announce(settings.server_url, key, push, now=datetime.now(UTC)):
-                print(f"promptship: {line}", flush=True)
+                print(line, flush=True)
     except PromptshipError as error:
         print(f"promptship: not released: {error}", flush=True)

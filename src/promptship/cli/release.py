@@ -81,14 +81,13 @@ def watch(
 ) -> None:
     """Follow a release live until it ends. Exit status 0 when it is promoted, 1 when the answer is no."""
     from promptship.render.facts import fact_line
-    from promptship.render.numbers import clock
 
     app = connect(config)
     release_id = app.ledger.find(release)
     seen, began = -1, time.monotonic()
     while True:
         for event in app.ledger.events(release_id, after=seen):
-            print(f"{clock(event.at)}  {fact_line(event.fact)}", flush=True)
+            print(f"{event.at:%H:%M:%S}  {fact_line(event.fact)}", flush=True)
             seen = event.seq
         standing = app.release(release_id)
         if not standing.is_open:

@@ -118,9 +118,23 @@ def words(before: str, after: str) -> tuple[Hunk, ...]:
 
 
 def _opcodes(old: list[str], new: list[str]) -> Sequence[tuple[str, int, int, int, int]]:
-    if len(old) * len(new) > _TOKENS_SQUARED_MAX:
-        return [("replace", 0, len(old), 0, len(new))]
-    return difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    """Like difflib's, but what both begin and end with is set aside first: most changes are small."""
+    head = _shared(old, new)
+    tail = _shared(old[head:][::-1], new[head:][::-1])
+    i, j = len(old) - tail, len(new) - tail
+    codes: list[tuple[str, int, int, int, int]] = [("equal", 0, head, 0, head)] if head else []
+    if (i - head) * (j - head) > _TOKENS_SQUARED_MAX:
+        codes.append(("replace", head, i, head, j))
+    else:
+        middle = difflib.SequenceMatcher(None, old[head:i], new[head:j], autojunk=False).get_opcodes()
+        codes += [(op, i1 + head, i2 + head, j1 + head, j2 + head) for op, i1, i2, j1, j2 in middle]
+    return [*codes, ("equal", i, len(old), j, len(new))] if tail else codes
+
+
+def _shared(old: list[str], new: list[str]) -> int:
+    """How many tokens both begin with."""
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), min(len(old), len(new)))
 
 
 def _within(removed: str, added: str) -> Iterator[Hunk]:
@@ -267,7 +281,13 @@ def _likeness(
 
 def _unfolded(content: dict[str, Any]) -> dict[str, Any]:
     """Canonical content with its schemas as structures, and beside each the order of its keys, which is content too."""
-    unfolded = {key: value for key, value in content.items() if key not in {"output_schema", "tools"}}
+    # Canonical content leaves empty ones out; told apart key by key, they need not be there to be compared.
+    unfolded: dict[str, Any] = {
+        **content,
+        **{key: content.get(key, {}) for key in ("parameters", "variables")},
+    }
+    for key in ("output_schema", "tools"):
+        unfolded.pop(key, None)
     if "output_schema" in content:
         unfolded["output_schema"] = json.loads(content["output_schema"])
         unfolded["order of output_schema"] = content["output_schema"]

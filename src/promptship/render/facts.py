@@ -9,7 +9,7 @@ from promptship.release.phase import Phase
 from promptship.render.numbers import moment, percent, plural, short
 from promptship.render.suite import suite_lines
 from promptship.render.table import one_line
-from promptship.render.verdict import SAYS, headline, verdict_from
+from promptship.render.verdict import SAYS, brief, verdict_from
 
 PHASE_WORDS: Final = {phase: phase.value.replace("_", " ") for phase in Phase}
 
@@ -61,14 +61,14 @@ def _ended(fact: e.Fact) -> str:
         case e.Failed(reason=reason):
             return f"failed: {reason}"
         case e.Stumbled(step=step, reason=reason):
-            return f"{step} did not work this time: {reason}"
+            return f"waiting in {step}: {reason}"
         case _:
             return fact.kind.replace("_", " ")
 
 
 def _looked(fact: e.Looked) -> str:
     verdict = verdict_from(fact.verdict)
-    said = "unreadable verdict" if verdict is None else f"{SAYS[verdict.outcome]}: {headline(verdict)}"
+    said = "unreadable verdict" if verdict is None else f"{SAYS[verdict.outcome]}: {brief(verdict)}"
     return f"look {fact.look} at stage {fact.stage + 1}: {said}"
 
 

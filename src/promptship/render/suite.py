@@ -30,7 +30,7 @@ def _line(verdict: Mapping[str, Any], name: str) -> str:
     outcome = _text(verdict, "outcome").replace("_", " ") or NOT_MEASURED
     parts = [
         f"{name}: {outcome}" if name else outcome,
-        _text(verdict, "because"),
+        _text(verdict, "because").rstrip("."),
         _rates(verdict),
         _size(verdict),
     ]
@@ -38,28 +38,31 @@ def _line(verdict: Mapping[str, Any], name: str) -> str:
 
 
 def _rates(verdict: Mapping[str, Any]) -> str:
-    candidate = _number(verdict, "pass_rate_candidate", "pass_rate")
-    if candidate is None:
+    candidate, stable = _arm(verdict, "candidate"), _arm(verdict, "stable")
+    if not candidate and not stable:
         return ""
-    stable = _number(verdict, "pass_rate_stable")
-    before = "" if stable is None else f", stable {percent(stable)}"
-    return f"pass rate {percent(candidate)}{before}"
+    before = f", stable {percent(_number(stable, 'pass_rate'))}" if stable else ""
+    return f"pass rate {percent(_number(candidate, 'pass_rate'))}{before}"
 
 
 def _size(verdict: Mapping[str, Any]) -> str:
-    cases, trials = _number(verdict, "cases"), _number(verdict, "trials")
+    cases, trials = _number(verdict, "cases"), _number(_arm(verdict, "candidate"), "trials")
     if cases is None:
         return ""
-    return plural(int(cases), "case") + (f", {plural(int(trials), 'trial')} each" if trials else "")
+    return plural(int(cases), "case") + (
+        f", {plural(int(trials), 'scored trial')}" if trials is not None else ""
+    )
+
+
+def _arm(verdict: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    arm = verdict.get(name)
+    return arm if isinstance(arm, Mapping) else {}
 
 
 def _text(data: Mapping[str, Any], *keys: str) -> str:
     return next((one_line(str(data[key])) for key in keys if isinstance(data.get(key), str)), "")
 
 
-def _number(data: Mapping[str, Any], *keys: str) -> float | None:
-    for key in keys:
-        value = data.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    return None
+def _number(data: Mapping[str, Any], key: str) -> float | None:
+    value = data.get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -26,8 +26,19 @@ def headline(verdict: Verdict) -> str:
     if decisive is None:
         return "nothing has been measured yet"
     if verdict.outcome is Outcome.ADVANCE:
-        return f"no guardrail objects: {', '.join(finding.rule for finding in verdict.findings)}"
-    return f"{decisive.rule}: {one_line(decisive.because)}"
+        return f"no guardrail objects: {', '.join(_guardrails(verdict))}"
+    return one_line(decisive.because).rstrip(".")
+
+
+def brief(verdict: Verdict) -> str:
+    """The numbers that decided, short enough for a line of a live log."""
+    decisive = verdict.decisive
+    if decisive is None or verdict.outcome is Outcome.ADVANCE or decisive.counts is None:
+        return headline(verdict)
+    shown = "" if decisive.e_value is None else f", e-value {evidence(decisive.e_value)}"
+    needed = "" if decisive.threshold is None else f" of {evidence(decisive.threshold)}"
+    candidate = _side(decisive.rate_candidate, decisive.counts.candidate)
+    return f"{decisive.rule} {candidate}, stable {_side(decisive.rate_stable, decisive.counts.stable)}{shown}{needed}"
 
 
 def verdict_rows(verdict: Verdict) -> list[tuple[str, ...]]:
@@ -63,6 +74,12 @@ def verdict_from(data: Mapping[str, Any] | None) -> Verdict | None:
         return None if data is None else Verdict.model_validate(data)
     except ValidationError:
         return None
+
+
+def _guardrails(verdict: Verdict) -> list[str]:
+    """What was weighed with numbers; waiting rules such as the dwell are not guardrails."""
+    weighed = [finding.rule for finding in verdict.findings if finding.counts is not None]
+    return weighed or [finding.rule for finding in verdict.findings]
 
 
 def _row(finding: Finding) -> tuple[str, ...]:

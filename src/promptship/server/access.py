@@ -52,7 +52,9 @@ class RequireToken:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 401."""
         if scope["type"] == "http" and not bears(HTTPConnection(scope), self._token):
-            refusal = unauthorized("send `Authorization: Bearer <token>`: PROMPTSHIP_TOKEN, or the file `token` in the data directory")
+            refusal = unauthorized(
+                "send `Authorization: Bearer <token>`: PROMPTSHIP_TOKEN, or the file `token` in the data directory"
+            )
             await refusal(scope, receive, send)
             return
         await self._app(scope, receive, send)

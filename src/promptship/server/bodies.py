@@ -19,7 +19,9 @@ BODY_S_MAX: Final = 10.0
 _M = TypeVar("_M", bound=BaseModel)
 
 _NO_NUL: Final = r"^[^\x00]*$"
-Who = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$")]
+Who = Annotated[
+    str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$")
+]
 Reason = Annotated[str, Field(max_length=2000, pattern=_NO_NUL)]
 Why = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 

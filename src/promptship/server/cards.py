@@ -7,7 +7,7 @@ import logging
 from promptship.errors import ConfigError, NotFound, PromptshipError
 from promptship.lifecycle.app import App
 from promptship.prompts.diff import PromptDiff, diff
-from promptship.prompts.diff_text import to_text
+from promptship.prompts.diff_text import to_markdown
 from promptship.prompts.digest import from_canonical
 from promptship.release.history import Release
 from promptship.release.phase import Phase
@@ -24,7 +24,7 @@ def refresh_cards(app: App, release_id: str) -> None:
             return
         waits = release.phase is Phase.AWAITING_APPROVAL
         change = change_of(app, release) if waits else None
-        text = to_text(change) if change is not None else ""
+        text = to_markdown(change) if change is not None else ""
         card = approval_card(release, diff=text) if waits else outcome_card(release)
         for asked in release.asked:
             app.approvals.update(asked.channel, asked.reference, card)

@@ -67,6 +67,9 @@ async def test_retry_after_is_honoured_unless_it_is_beyond_the_deadline() -> Non
 
 
 class Hanging:
+    async def aclose(self) -> None:
+        return
+
     async def complete(self, request: ChatRequest) -> ChatAnswer:
         await asyncio.Event().wait()
         raise AssertionError

@@ -229,6 +229,9 @@ class Crowd:
     def __init__(self) -> None:
         self.now = self.most = 0
 
+    async def aclose(self) -> None:
+        return
+
     async def complete(self, request: ChatRequest) -> ChatAnswer:
         self.now += 1
         self.most = max(self.most, self.now)

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 
 from promptship.canary.evidence import Outcome, Verdict
 from promptship.release import events as e
+from promptship.render.colour import coloured
 from promptship.render.facts import fact_line
 from promptship.render.suite import suite_lines
 from promptship.render.table import aligned, clipped, markdown, one_line
@@ -65,7 +66,7 @@ def test_every_fact_has_a_line(kind: str) -> None:
 
 def test_headlines() -> None:
     assert headline(Verdict(stage=0, look=1, findings=())) == "nothing has been measured yet"
-    assert headline(rolled_back()) == "feedback:escalated: 11.9% of candidate against 4.1% of stable: harmful"
+    assert headline(rolled_back()) == "11.9% of candidate against 4.1% of stable: harmful"
     good = Verdict(
         stage=0, look=3, findings=(finding("a", Outcome.ADVANCE, "x"), finding("b", Outcome.ADVANCE, "y"))
     )
@@ -86,7 +87,7 @@ def test_a_rate_that_was_not_measured_is_said_so() -> None:
 
 def test_markdown_of_a_verdict() -> None:
     text = verdict_markdown(rolled_back())
-    assert text.startswith("**Stage 2, look 7: roll back.** feedback:escalated: 11.9%")
+    assert text.startswith("**Stage 2, look 7: roll back.** 11.9%")
     assert "| feedback:escalated | roll back | 4.1% of 11,204 | 11.9% of 612 | 51,235 | 40.0 |" in text
 
 
@@ -103,16 +104,51 @@ def test_a_verdict_of_another_version_is_none() -> None:
         ({}, []),
         ({"outcome": "pass", "because": "no case is worse"}, ["pass; no case is worse"]),
         (
-            {"suite": "support", "outcome": "regression", "because": "2 cases are worse", "pass_rate_candidate": 0.91,
-             "pass_rate_stable": 0.95, "cases": 40, "trials": 3},
-            ["support: regression; 2 cases are worse; pass rate 91%, stable 95%; 40 cases, 3 trials each"],
+            {"suite": "support", "outcome": "too_small", "because": "2 cases are worse.", "cases": 40,
+             "candidate": {"pass_rate": 0.91, "trials": 118}, "stable": {"pass_rate": 0.95, "trials": 120}},
+            ["support: too small; 2 cases are worse; pass rate 91%, stable 95%; 40 cases, 118 scored trials"],
+        ),
+        (
+            {"suite": "support", "outcome": "unscored", "cases": 1, "candidate": {"pass_rate": None, "trials": 0}, "stable": None},
+            ["support: unscored; pass rate not measured; 1 case, 0 scored trials"],
         ),
         ({"suites": [{"suite": "a", "outcome": "pass"}, {"suite": "b", "outcome": "pass"}]}, ["a: pass", "b: pass"]),
         ({"suites": {"a": {"outcome": "pass"}}}, ["a: pass"]),
         ({"suites": []}, ["not measured"]),
-        ({"outcome": 5, "pass_rate": "high", "cases": None, "because": ["x"]}, ["not measured"]),
-        ({"outcome": "pass", "pass_rate": True}, ["pass"]),
+        ({"outcome": 5, "cases": None, "because": ["x"]}, ["not measured"]),
+        ({"outcome": "pass", "candidate": 1, "stable": {"pass_rate": True}}, ["pass; pass rate not measured, stable not measured"]),
     ],
 )  # fmt: skip
 def test_suites_are_read_defensively(verdict: dict[str, object] | None, lines: list[str]) -> None:
     assert suite_lines(verdict) == lines
+
+
+@given(
+    st.text(max_size=30),
+    st.sampled_from(["PROMOTED", "rolled back", "[-old-]{+new+}", "[bold]no markup[/bold]"]),
+)
+def test_colour_changes_no_character(before: str, word: str) -> None:
+    text = "".join(char for char in before if char.isprintable()) + " " + word
+    painted = coloured(text)
+    assert painted.plain == text
+    assert bool(painted.spans) == ("markup" not in word)
+
+
+def test_the_verdict_that_evals_writes_is_read() -> None:
+    from promptship.evals.verdict import ArmSummary, Rules, SuiteOutcome, SuiteVerdict
+
+    rules = Rules(margin=0.05, alpha=0.05, unscored_max=0.02, pass_rate_min=0.0)
+    arm = ArmSummary(pass_rate=0.9, trials=30, unscored=0)
+    verdict = SuiteVerdict(
+        suite="support",
+        outcome=SuiteOutcome.PASSED,
+        passes=True,
+        because="no drop",
+        rules=rules,
+        cases=10,
+        candidate=arm,
+        stable=arm,
+    )
+    assert suite_lines(verdict.model_dump(mode="json")) == [
+        "support: passed; no drop; pass rate 90%, stable 90%; 10 cases, 30 scored trials"
+    ]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -9,9 +10,12 @@ import pytest
 
 from promptship.errors import Unavailable
 from promptship.lifecycle.ending import cancel
+from promptship.ports import RouteChange
+from promptship.release import events as e
+from promptship.release.plan import Plan
 from promptship.routing.table import Route, RoutingTable
 from promptship.server.feed import RouteBroadcast
-from tests.support.plane import World, client, in_canary
+from tests.support.plane import CANDIDATE, STABLE, World, client, in_canary
 
 
 class Counted:
@@ -103,6 +107,36 @@ async def test_who_comes_later_gets_the_lease_that_is_left_then(fed: Fed) -> Non
     await asyncio.sleep(0.3)  # longer than a table may be shared
     table = await next_of(broadcast.stream(), "table")
     assert table["routes"]["support-reply"]["split"]["lease_s"] == 10.0
+
+
+async def test_a_lease_of_another_split_is_not_told_for_the_one_that_is_known() -> None:
+    world = World()
+    release_id = in_canary(world)
+    known = world.app.routes.table()
+    assert RouteBroadcast(world.app.routes)._leases(known) == {"support-reply": 60.0}
+    cancel(world.app, release_id, actor="person:mira", reason="x")
+    assert RouteBroadcast(world.app.routes)._leases(known) == {}
+    in_another = world.app.ledger.open_release(
+        e.Requested(prompt="support-reply", path="p", commit="f" * 40, author="a@b"),
+        actor="flow",
+        at=world.clock.now(),
+    )[0]
+    route = world.app.routes.get("support-reply")
+    assert route is not None
+    facts: list[e.Fact] = [
+        e.Linted(version=CANDIDATE.digest, plan=Plan().model_dump(mode="json")),
+        e.Evaluated(stable=STABLE.digest, verdict={}),
+        e.StageStarted(stage=0, share=0.01, salt="s", stable=STABLE.digest),
+    ]
+    change = RouteChange(
+        prompt="support-reply", expected_revision=route.revision, stable=STABLE.digest, commit=STABLE.commit,
+        release_id=in_another, candidate=CANDIDATE.digest, stage=0, share=0.01, salt="s",
+        lease_until=world.clock.now() + timedelta(seconds=30),
+    )  # fmt: skip
+    world.app.ledger.append(
+        in_another, facts, expected_seq=0, actor="flow", at=world.clock.now(), route=change
+    )
+    assert RouteBroadcast(world.app.routes)._leases(known) == {}
 
 
 async def test_many_streams_share_one_read(fed: Fed) -> None:

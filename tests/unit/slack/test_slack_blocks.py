@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from promptship.adapters.slack.blocks import blocks, escape, fallback
 from promptship.ports import Card
+from promptship.prompts.diff import diff
+from promptship.prompts.diff_text import to_markdown
+from promptship.prompts.model import Message, Prompt
 from promptship.render.card import FENCE, approval_card, outcome_card
 from tests.support.plane import World, waiting
 
@@ -50,7 +53,7 @@ def test_every_card_keeps_slacks_limits(card: Card) -> None:
     assert 1 <= len(made) <= 50
     for kind, text in texts(made):
         length = len(text.encode("utf-16-le")) // 2
-        assert length <= 6000
+        assert 1 <= length <= 6000
         if kind == "mrkdwn":
             assert length <= 3000
     assert len(made[0]["text"]["text"].encode("utf-16-le")) // 2 <= 150
@@ -127,3 +130,27 @@ def test_what_others_wrote_cannot_forge_a_line_of_the_card() -> None:
     (asked,) = (line for line in lines if line.startswith("**Asked because:**"))
     assert asked.count("*") == 4
     assert "`" not in asked
+
+
+@settings(max_examples=40)
+@given(before=wild, after=wild)
+def test_the_diff_of_two_prompts_is_shown_word_for_word(before: str, after: str) -> None:
+    old, new = (
+        Prompt(
+            name="p",
+            messages=(Message(role="system", content=text[:300]), Message(role="user", content="hi")),
+        )
+        for text in (before, after)
+    )
+    change = diff(old, new)
+    if change.empty:
+        return
+    card = Card(release_id="r", seq=1, title="t", lines=(), diff=to_markdown(change))
+    made = blocks(card)
+    fixed = [text for kind, text in texts(made) if kind == "text"]
+    (message,) = (message for message in change.messages if message.hunks and message.change.value != "same")
+    shown = "\n".join(fixed)
+    for hunk in message.hunks:
+        if hunk.op.value != "equal":
+            assert hunk.text.strip("\n") in shown
+    assert {block["type"] for block in made} == {"header", "section", "rich_text", "actions"}

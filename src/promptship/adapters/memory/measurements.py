@@ -112,6 +112,9 @@ class MemoryMeasurements:
                 )
         return Baseline(rates=rates, latency=_histogram(rows) if "latency_p95" in metrics else Histogram())
 
+    def warm_up(self) -> None:
+        """Nothing to load."""
+
     def check(self, release_id: str, stage: int, *, as_of: datetime) -> Health:  # noqa: ARG002 - the port's signature
         """Whatever `health` was set to."""
         return self.health

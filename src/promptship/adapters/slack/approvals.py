@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from typing import Any, Final
@@ -15,6 +16,8 @@ from promptship.errors import ConfigError, Problem, PromptshipError, Unavailable
 from promptship.ports import Approvals, Card
 from promptship.render.redact import redact
 from promptship.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 TIMEOUT_S: Final = 10
 _ADVICE: Final = {
@@ -92,21 +95,16 @@ class SlackApprovals:
 def approvals_for(settings: Settings, environ: Mapping[str, str]) -> Approvals:
     """Slack when a channel is configured and the token is in the environment; otherwise the terminal.
 
-    Raises:
-        ConfigError: a channel is configured but the variable with the token is empty: nobody would be asked.
+    A missing token is a warning, not an error: a laptop may read the releases of an installation whose token it has not.
     """
     slack = settings.slack
-    if not slack.channel:
-        return LogApprovals()
     token = environ.get(slack.token_env, "").strip()
-    if not token:
-        advice = f"export {slack.token_env}=xoxb-…, or leave slack.channel empty to approve with `promptship approve`"
-        got = f"{slack.token_env}, which is not set"
-        raise ConfigError(
-            [Problem("promptship.toml", "slack.token_env", got, "expected the app's bot token in it", advice)]
-        )
-    base_url = slack.base_url.rstrip("/") + "/"
-    return SlackApprovals(WebClient(token=token, base_url=base_url, timeout=TIMEOUT_S), slack.channel)
+    if slack.channel and token:
+        base_url = slack.base_url.rstrip("/") + "/"
+        return SlackApprovals(WebClient(token=token, base_url=base_url, timeout=TIMEOUT_S), slack.channel)
+    if slack.channel:
+        _log.warning("nobody is asked in Slack: %s is not set; use `promptship approve`", slack.token_env)
+    return LogApprovals()
 
 
 def _meaning(error: SlackApiError, channel: str) -> PromptshipError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
@@ -22,6 +23,7 @@ PREFORMATTED_LENGTH_MAX: Final = 6000
 """Slack names no limit for preformatted text; this keeps a message well under its total."""
 
 Block = dict[str, Any]
+_OPENING: Final = re.compile(r"^(`{3,})text$", re.MULTILINE)
 
 
 def blocks(card: Card) -> list[Block]:
@@ -29,12 +31,16 @@ def blocks(card: Card) -> list[Block]:
     head: list[Block] = [
         {
             "type": "header",
-            "text": {"type": "plain_text", "text": _clip(card.title, HEADER_LENGTH_MAX), "emoji": False},
+            "text": {
+                "type": "plain_text",
+                "text": _clip(card.title, HEADER_LENGTH_MAX) or "Release",
+                "emoji": False,
+            },
         }
     ]
     body = list(_evidence(card.lines))
     if card.diff.strip():
-        body += [_section("*What changed*"), _preformatted(card.diff)]
+        body += [_section("*What changed*"), *_change(card.diff)]
     foot = [_buttons(card)] if card.ask else []
     if card.outcome:
         foot = [_section(f"*{escape(card.outcome)}*"), *foot]
@@ -71,6 +77,27 @@ def _evidence(lines: Iterable[str]) -> Iterator[Block]:
             yield from (_section(part) for part in _parts(escape(text).replace("**", "*")))
 
 
+def _change(diff: str) -> Iterator[Block]:
+    """A Markdown diff: its code blocks in fixed width, the headings between them as text. Without any, all in fixed width."""
+    if not _OPENING.search(diff):
+        yield _preformatted(diff)
+        return
+    fence, inside = "", list[str]()
+    for line in diff.split("\n"):
+        opening = _OPENING.fullmatch(line)
+        if fence and line == fence:
+            yield _preformatted("\n".join(inside))
+            fence, inside = "", []
+        elif fence:
+            inside.append(line)
+        elif opening:
+            fence = opening[1]
+        elif line.strip():
+            yield _section(escape(line).replace("**", "*"))
+    if inside:
+        yield _preformatted("\n".join(inside))
+
+
 def _parts(text: str) -> Iterator[str]:
     """Whole lines, at most a section's length each; a longer line is cut."""
     part = ""
@@ -95,7 +122,7 @@ def _section(text: str) -> Block:
 
 def _preformatted(text: str) -> Block:
     """Rich text is data, not markup: nothing in it is parsed."""
-    element = {"type": "text", "text": _clip(text.strip("\n"), PREFORMATTED_LENGTH_MAX)}
+    element = {"type": "text", "text": _clip(text.strip("\n"), PREFORMATTED_LENGTH_MAX) or " "}
     return {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [element]}]}
 
 

@@ -200,9 +200,7 @@ class Parser:
 
     def _parse(self, model: type[BaseModel], text: str) -> None:
         wanted = {
-            name: _TYPES[_kind(field.annotation)[0]]
-            for name, field in model.model_fields.items()
-            if name not in _UNUSED
+            n: _sql_type(field.annotation) for n, field in model.model_fields.items() if n not in _UNUSED
         }
         layout = "{" + ", ".join(f'"{name}": "{kind}"' for name, kind in wanted.items()) + "}"
         fields = f"unnest(from_json(line, '{layout}'))"
@@ -287,6 +285,12 @@ def _kind(annotation: Any) -> tuple[type, bool]:
         (kind,) = (_kind(member)[0] for member in get_args(annotation) if member is not type(None))
         return kind, True
     return (str, False) if get_origin(annotation) is Literal else (annotation, False)
+
+
+def _sql_type(annotation: Any) -> str:
+    kind, optional = _kind(annotation)
+    # What does not fit its type is read as NULL; where NULL is allowed it must fit, to be found out of range.
+    return "HUGEINT" if kind is int and optional else _TYPES[kind]
 
 
 def _text(data: bytes) -> tuple[str, dict[int, str]]:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, case, delete, select, text, update
 
 from promptship.adapters.database import insert_into, reading, writing
 from promptship.adapters.telemetry.parse import HOUR_MS, Group, Ids, Parser
-from promptship.adapters.telemetry.segments import Bad, Slice, lines_at, slices, unread_bytes
+from promptship.adapters.telemetry.segments import Bad, Slice, lines_at, sizes, slices, unread_bytes
 from promptship.adapters.telemetry.spool import FEEDBACK, OBSERVATIONS
 from promptship.adapters.telemetry.tables import (
     NO_RELEASE,
@@ -88,11 +88,17 @@ class Rollup:
 
     def _tick(self) -> IngestReport:
         report = IngestReport()
+        # Up to here and no further: under steady traffic there is always a little more, and a tick must end.
+        there = sizes(self._spool)
         for _ in range(BATCHES_MAX):
             offsets, finished = self._positions()
             with self._parser.lock:
                 taken = [
-                    list(slices(self._spool, stream, offsets, finished))
+                    [
+                        piece
+                        for piece in slices(self._spool, stream, offsets, finished)
+                        if piece.start < there.get(piece.file, 0) or piece.done
+                    ]
                     for stream in (FEEDBACK, OBSERVATIONS)
                 ]
                 if not any(taken):
@@ -116,10 +122,11 @@ class Rollup:
 
     def _take_in(self, said: list[Slice], served: list[Slice]) -> IngestReport:
         batch = self._parsed(said, served)
+        now = self._clock.now()
         for _ in range(_TRIES):
             try:
                 with writing(self._engine) as connection:
-                    report = _write(connection, batch, self._clock.now())
+                    report = _write(connection, batch, now)
             except _SeenBefore:
                 self._without_seen(batch)
             else:

@@ -133,6 +133,12 @@ def unread_bytes(spool: Path, offsets: Mapping[str, int], finished: Collection[s
     return total
 
 
+def sizes(spool: Path) -> dict[str, int]:
+    """Length in bytes of every spool file now."""
+    found = (segment for stream in STREAMS for segment in segments(spool, stream))
+    return {segment.file: segment.path.stat().st_size for segment in found if segment.path.exists()}
+
+
 def lines_at(taken: list[Slice], numbers: Mapping[int, str]) -> Iterator[Bad]:
     """The bad lines behind 1-based line numbers of the slices' joined data, with the reason of each."""
     first = 1

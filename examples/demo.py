@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PLACE = HERE.parent / ".promptship-demo"
+PLACE = Path(os.environ.get("PROMPTSHIP_DEMO", HERE.parent / ".promptship-demo"))
 RATE_PER_S = 50
 APPROVER = "mira"
 WAIT_S_MAX = 150
@@ -235,16 +235,15 @@ def story(demo: Demo) -> None:
 
 def closing(demo: Demo, began: float) -> None:
     """The table, the proof, and where to look next."""
+    rolled_back = next((row["id"] for row in demo.releases() if row["phase"] == "rolled_back"), "<release>")
     for words in (["release", "list"], ["history", "support"], ["audit", "verify"]):
         print(f"\n$ promptship {' '.join(words)}")
         print(demo.ship(*words), end="")
-    print(f"\nDone in {time.monotonic() - began:.0f} s. Everything is kept in {os.path.relpath(demo.place)}:")
-    print(
-        f"  cd {os.path.relpath(demo.place)} && promptship release show <release>   the evidence of one release"
-    )
-    print(
-        "  promptship up                                       start it again; its address shows the same in a browser"
-    )
+    place = os.path.relpath(demo.place)
+    print(f"\nDone in {time.monotonic() - began:.0f} s. Everything is kept in {place}; look at it with")
+    print(f"  source .venv/bin/activate && cd {place}")
+    print(f"  promptship release show {rolled_back}    the evidence of a release")
+    print("  promptship up                           start it again, with a page for the browser")
 
 
 if __name__ == "__main__":

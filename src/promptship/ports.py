@@ -333,6 +333,10 @@ class Repository(Protocol):
         """Paths added or modified from `before` to `after`; deleted ones are not listed. `before` all zeros: every file of `after`."""
         ...
 
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether commit `newer` was built on commit `older`; a commit is its own ancestor. Raises NotFound."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from promptship.adapters.telemetry.parse import AT_MS_MAX, COUNT_MAX, LATENCY_MS_MAX, STAGE_MAX, Parser
+from promptship.adapters.telemetry.parse import Parser
 from promptship.adapters.telemetry.segments import Slice
+from promptship.adapters.telemetry.validity import AT_MS_MAX, COUNT_MAX, LATENCY_MS_MAX, STAGE_MAX
 from promptship.routing.observation import Feedback, Observation
 from tests.support.telemetry import said, served
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from promptship.lifecycle import steps
+from promptship.lifecycle import steps, telling
 from promptship.lifecycle.app import App
 from promptship.settings_file import load_settings
 from promptship.tasks.evaluation import evaluate
@@ -52,10 +52,10 @@ def regress(app: App, release_id: str) -> steps.Standing:
 
 
 def run(app: App, release_id: str) -> str:
-    for step in (steps.lint, regress, steps.start_canary, steps.ask, steps.promote):
+    for step in (steps.lint, regress, steps.start_canary, telling.ask, steps.promote):
         if step(app, release_id) is not steps.Standing.GO_ON:
             break
-    return steps.conclude(app, release_id).value
+    return telling.conclude(app, release_id).value
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """A whole promptship in memory: pushes, traffic and time are made by hand, everything between is the product's own code."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from promptship.adapters.memory.approvals import MemoryApprovals
@@ -10,14 +12,15 @@ from promptship.adapters.memory.measurements import MemoryMeasurements
 from promptship.adapters.memory.models import ScriptedModels
 from promptship.adapters.memory.orchestrator import MemoryOrchestrator
 from promptship.adapters.memory.repository import MemoryRepository
-from promptship.lifecycle import steps
+from promptship.lifecycle import steps, telling
 from promptship.lifecycle.adopting import adopt
 from promptship.lifecycle.app import App
+from promptship.lifecycle.approval import approve
 from promptship.lifecycle.opening import open_for_push
 from promptship.release.history import Release
 from promptship.routing.observation import Feedback, Observation
 from promptship.routing.split import takes_candidate
-from promptship.settings import Approver, ProviderSettings, Settings
+from promptship.settings import Approver, ModelSettings, ProviderSettings, Settings
 from promptship.watcher import Watcher
 
 STAGES = """
@@ -45,14 +48,27 @@ MIRA = Approver(name="mira", email="mira@example.org", slack="UMIRA")
 NOOR = Approver(name="noor", email="noor@example.org", slack="UNOOR")
 
 
-def settings() -> Settings:
-    from promptship.settings import ModelSettings
-
+def settings(root: Path = Path()) -> Settings:
     return Settings(
+        root=root,
         approvers=(MIRA, NOOR),
         providers={"sim": ProviderSettings(base_url="http://127.0.0.1:1/v1")},
         models={"sim-1": ModelSettings(provider="sim", context_tokens=8000)},
     )
+
+
+class BusyLedger(MemoryLedger):
+    """A ledger in which somebody else can be made to write right before the next write."""
+
+    def __init__(self, routes: MemoryRoutes) -> None:
+        super().__init__(routes)
+        self.meanwhile: list[Callable[[], object]] = []
+        """The first is done before the next append, the second before the one after it, and so on."""
+
+    def append(self, *words: Any, **more: Any) -> Any:
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        return super().append(*words, **more)
 
 
 @dataclass
@@ -60,6 +76,8 @@ class House:
     """Everything, with the fakes at hand."""
 
     plan: str = STAGES
+    root: Path = Path()
+    """Where the data directory is; only suites that are really run write to it."""
     clock: MemoryClock = field(default_factory=MemoryClock)
     approvals: MemoryApprovals = field(default_factory=MemoryApprovals)
     repository: MemoryRepository = field(default_factory=MemoryRepository)
@@ -69,9 +87,9 @@ class House:
 
     def __post_init__(self) -> None:
         self.routes = MemoryRoutes(self.clock)
-        self.ledger = MemoryLedger(self.routes)
+        self.ledger = BusyLedger(self.routes)
         self.app = App(
-            settings=settings(), ledger=self.ledger, routes=self.routes, measurements=self.measurements,
+            settings=settings(self.root), ledger=self.ledger, routes=self.routes, measurements=self.measurements,
             models=ScriptedModels(lambda _: "hello"), approvals=self.approvals, repository=self.repository,
             orchestrator=self.orchestrator, clock=self.clock,
         )  # fmt: skip
@@ -119,10 +137,10 @@ class House:
                 because="made up",
             )  # fmt: skip
 
-        for step in (steps.lint, regress, steps.start_canary, steps.ask, steps.promote):
+        for step in (steps.lint, regress, steps.start_canary, telling.ask, steps.promote):
             if step(self.app, release_id) is not steps.Standing.GO_ON:
                 break
-        return steps.conclude(self.app, release_id).value
+        return telling.conclude(self.app, release_id).value
 
     def traffic(self, requests: int, *, bad: float, bad_stable: float = 0.1, seconds: float = 20.0) -> None:
         """Serve requests over some seconds as a gateway would: split, observed, some of them escalated (deterministic shares)."""
@@ -182,6 +200,22 @@ class House:
 
     def release(self, release_id: str) -> Release:
         return self.app.release(release_id)
+
+    def due_at(self, release_id: str) -> Any:
+        """When somebody should look at it next."""
+        return next(one.due_at for one in self.ledger.summaries() if one.id == release_id)
+
+    def in_question(self, text: str) -> str:
+        """Push a good prompt and bring it to the point where people are about to be asked; returns the release's id."""
+        release = self.push(text)
+        self.run_flow(release)
+        assert self.until(release, "awaiting_approval", bad=0.02).phase == "awaiting_approval"
+        return release
+
+    def promote(self, release_id: str) -> None:
+        """What an approver and the next run of the flow do."""
+        approve(self.app, release_id, who="mira", via="cli")
+        assert self.run_flow(release_id) == "promoted"
 
     def until(self, release_id: str, *phases: str, bad: float, turns: int = 40) -> Release:
         """Traffic and looks until the release stands in one of the phases."""

@@ -67,6 +67,11 @@ class GitRepository:
                 paths.add(name)
         return tuple(sorted(paths))
 
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `newer` was built on `older`; a commit is its own ancestor. Raises NotFound."""
+        commits = self.resolve(older).id, self.resolve(newer).id
+        return self._git("merge-base", "--is-ancestor", *commits) is not None
+
     def listing(self, commit: str) -> dict[str, str]:
         """Blob of every regular file of a commit, by path."""
         raw = self._git("ls-tree", "-r", "-z", "--full-tree", commit)

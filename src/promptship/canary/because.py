@@ -159,7 +159,8 @@ def undecided(reading: Reading, harm: float, safe: float) -> Finding:
     if reading.requests_needed:
         more = _rounded(reading.requests_needed)
         needs = f"about {more:,} more candidate requests if the candidate is as good as stable"
-    return _finding(reading, Outcome.HOLD, text, e=reading.e_harm, threshold=harm, needs=needs)
+    finding = _finding(reading, Outcome.HOLD, text, e=reading.e_harm, threshold=harm, needs=needs)
+    return finding.model_copy(update={"threshold_safe": safe})
 
 
 def _beyond(reading: Reading) -> str:

@@ -90,6 +90,8 @@ class Finding(_Value):
     e_value: float | None = None
     """Evidence (e-process) for the side the outcome is about: of harm for roll_back and hold, of safety for advance."""
     threshold: float | None = None
+    threshold_safe: float | None = None
+    """What the evidence of safety has to reach, where safety is still to be shown."""
     e_harm: float | None = None
     e_safe: float | None = None
     margin: float | None = None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +48,10 @@ def app(config: Path) -> App:
 
 def actor() -> str:
     """Who runs this command, for the ledger: the login name."""
-    return f"person:{os.environ.get('USER') or os.environ.get('LOGNAME') or 'unknown'}"
+    try:
+        return f"person:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "person:unknown"
 
 
 def print_json(value: Any) -> None:

@@ -77,17 +77,19 @@ def show(release: ReleaseId, json: Json = False, config: Config = CONFIG) -> Non
 def watch(
     release: ReleaseId,
     timeout: Annotated[float, typer.Option(min=0, help="Stop after this many seconds; 0: when it ends.")] = 0,
+    every: Annotated[float, typer.Option(min=0, help="Seconds between looks that say the same.")] = 5,
     config: Config = CONFIG,
 ) -> None:
     """Follow a release live until it ends. Exit status 0 when it is promoted, 1 when the answer is no."""
-    from promptship.render.facts import fact_line
+    from promptship.render.follow import Following
 
     app = connect(config)
     release_id = app.ledger.find(release)
-    seen, began = -1, time.monotonic()
+    following, seen, began = Following(every_s=every), -1, time.monotonic()
     while True:
         for event in app.ledger.events(release_id, after=seen):
-            print(f"{event.at:%H:%M:%S}  {fact_line(event.fact)}", flush=True)
+            for line in following.lines(event):
+                print(line, flush=True)
             seen = event.seq
         standing = app.release(release_id)
         if not standing.is_open:

@@ -32,13 +32,12 @@ def approve(
         reason: free text, kept.
 
     Raises:
-        Refused: not an approver, the author where the plan forbids it, an old card, nothing to decide, or a second yes.
-            The attempt is kept in the ledger and changes nothing.
+        Refused: not an approver, the author where the plan forbids it, an old card, too late, nothing to decide, or a second
+            yes. The attempt is kept in the ledger and changes nothing.
     """
     release = app.release(release_id)
     approver = _checked(app, release, who=who, via=via, seq=seq)
-    if approver.name in release.approvers:
-        _refuse(app, release, who, via, f"{approver.name} has approved it already")
+    _may_say_yes(app, release, approver, who=who, via=via)
     facts: list[e.Fact] = [e.ApprovalGiven(approver=approver.name, reason=redact(reason), via=via)]
     approvers = (*release.approvers, approver.name)
     if len(approvers) >= release.required:
@@ -46,7 +45,8 @@ def approve(
     now = app.clock.now()
     app.ledger.append(
         release.id, facts, expected_seq=release.seq, actor=f"person:{approver.name}", at=now,
-        due_at=now if len(facts) > 1 else release.expires_at,
+        # While others are missing, it stays due for what it waited for: its expiry, or a card that is not delivered yet.
+        due_at=now, keep_due=len(facts) == 1,
     )  # fmt: skip
     if len(facts) > 1:
         nudge(app, release.id)
@@ -62,7 +62,7 @@ def reject(
     approver = _checked(app, release, who=who, via=via, seq=seq)
     text = redact(reason) or "no reason given"
     fact = e.RolledBack(by="approver", reason=f"rejected by {approver.name}: {text}", version=release.stable)
-    release = end(app, release_id, fact, actor=f"person:{approver.name}")
+    release = end(app, release, fact, actor=f"person:{approver.name}")
     nudge(app, release_id)
     return release
 
@@ -76,9 +76,21 @@ def _checked(app: App, release: Release, *, who: str, via: str, seq: int | None)
     if seq is not None and seq != release.question_seq:
         _refuse(app, release, who, via, "this card is old: the release has moved on since it was sent")
     plan = release.plan
-    if plan is not None and plan.approval.not_author and approver.email.lower() == release.author:
-        _refuse(app, release, who, via, f"{approver.name} wrote the change and the plan wants somebody else")
+    if plan is not None and plan.approval.not_author:
+        if not approver.email:
+            why = f"the plan wants somebody else than the author, and {approver.name} has no e-mail address in [[approvers]]"
+            _refuse(app, release, who, via, why)
+        if approver.email.lower() == release.author:
+            _refuse(app, release, who, via, f"{approver.name} wrote the change and the plan wants somebody else")
     return approver
+
+
+def _may_say_yes(app: App, release: Release, approver: Approver, *, who: str, via: str) -> None:
+    """What only a yes must satisfy: a no is welcome at any time."""
+    if release.expires_at is not None and app.clock.now() >= release.expires_at:
+        _refuse(app, release, who, via, "the question has expired: the release is about to be rolled back")
+    if approver.name in release.approvers:
+        _refuse(app, release, who, via, f"{approver.name} has approved it already")
 
 
 def find_approver(approvers: tuple[Approver, ...], who: str) -> Approver | None:

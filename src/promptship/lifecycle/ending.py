@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from promptship.errors import NotFound
+from promptship.errors import Conflict, IllegalTransition, NotFound
 from promptship.lifecycle.app import App
 from promptship.lifecycle.race import rereading
 from promptship.ports import RouteChange
 from promptship.release.events import Cancelled, Fact, RolledBack
 from promptship.release.history import Release
-from promptship.release.phase import BEFORE_TRAFFIC, OPEN, WATCHED, Phase
+from promptship.release.phase import OPEN, Phase
+from promptship.render.redact import redact
 from promptship.routing.table import Route
 
 
@@ -27,26 +28,36 @@ def _give_back(app: App, release: Release) -> RouteChange | None:
     return without_split(route)
 
 
-@rereading
-def end(app: App, release_id: str, fact: Fact, *, actor: str) -> Release:
-    """Append an ending and give any traffic back.
+def end(app: App, release: Release, fact: Fact, *, actor: str) -> Release:
+    """Append an ending to an open release exactly as it was read, and give any traffic back.
+
+    Whoever decided on this ending did so on what he read: if the release has moved since, he must read and decide again.
 
     Raises:
+        Conflict: the release or its route moved since it was read; nothing was written.
         IllegalTransition: the release cannot end this way from where it stands.
-        NotFound: no such release.
     """
-    release = app.release(release_id)
+    if not release.is_open:
+        # From PROMOTED the table leads to ROLLED_BACK too, but that takes another route change: see `roll_back_prompt`.
+        message = f"release {release.id} is {release.phase}: it has ended already"
+        raise IllegalTransition(message)
     now = app.clock.now()
     app.ledger.append(
         release.id, [fact], expected_seq=release.seq, actor=actor, at=now,
         route=_give_back(app, release), due_at=now,
     )  # fmt: skip
-    return app.release(release_id)
+    return app.release(release.id)
 
 
+@rereading
 def cancel(app: App, release_id: str, *, actor: str, reason: str) -> Release:
-    """Stop an open release; a running canary's traffic returns to stable in the same transaction."""
-    return end(app, release_id, Cancelled(reason=reason), actor=actor)
+    """Stop an open release; a running canary's traffic returns to stable in the same transaction.
+
+    Raises:
+        IllegalTransition: it has ended already.
+        NotFound: no such release.
+    """
+    return end(app, app.release(release_id), Cancelled(reason=redact(reason)), actor=actor)
 
 
 @rereading
@@ -59,38 +70,48 @@ def expire(app: App, release_id: str) -> Release:
         return release
     reason = f"nobody decided by {release.expires_at:%Y-%m-%d %H:%M} UTC"
     fact = RolledBack(by="expiry", reason=reason, version=release.stable)
-    return end(app, release_id, fact, actor="flow")
+    return end(app, release, fact, actor="flow")
 
 
 def roll_back_prompt(app: App, prompt: str, *, actor: str, reason: str) -> str:
     """Serve the previous version at once: end a running canary, or else undo the last promotion. Returns the release's id.
 
-    Open releases of the prompt that have no traffic yet are cancelled: they were compared with what is gone now.
+    After an undone promotion, open releases of the prompt are cancelled: they were compared with what is gone now.
 
     Raises:
         NotFound: the prompt has no route, or nothing to go back to.
     """
-    route = app.routes.get(prompt)
-    if route is None:
-        message = f"no prompt {prompt} is being served"
-        raise NotFound(message)
-    if route.split is not None:
-        fact = RolledBack(by="person", reason=reason, version=route.stable)
-        return end(app, route.split.release_id, fact, actor=actor).id
-    release_id = _undo_promotion(app, prompt, actor=actor, reason=reason)
-    for summary in app.ledger.summaries(prompt=prompt, phases=OPEN):
-        if summary.phase in BEFORE_TRAFFIC or summary.phase in WATCHED:
-            cancel(app, summary.id, actor=actor, reason=f"stable was rolled back ({release_id}): {reason}")
+    said = redact(reason)
+    release_id, undone = _go_back(app, prompt, actor=actor, reason=said)
+    for summary in app.ledger.summaries(prompt=prompt, phases=OPEN) if undone else ():
+        try:
+            cancel(app, summary.id, actor=actor, reason=f"stable was rolled back ({release_id}): {said}")
+        except (Conflict, IllegalTransition):
+            # It ended by itself, or keeps moving: then it is stopped where it finds that stable is another one.
+            continue
     return release_id
 
 
 @rereading
-def _undo_promotion(app: App, prompt: str, *, actor: str, reason: str) -> str:
+def _go_back(app: App, prompt: str, *, actor: str, reason: str) -> tuple[str, bool]:
+    """Id of the release that was rolled back, and whether it was a promotion."""
     route = app.routes.get(prompt)
     if route is None:
         message = f"no prompt {prompt} is being served"
         raise NotFound(message)
-    for summary in app.ledger.summaries(prompt=prompt, phases=frozenset({Phase.PROMOTED})):
+    if route.split is None:
+        return _undo_promotion(app, route, actor=actor, reason=reason), True
+    release = app.release(route.split.release_id)
+    if not release.is_open:
+        message = f"release {release.id} ended in this instant"
+        raise Conflict(message)
+    fact = RolledBack(by="person", reason=reason, version=route.stable)
+    return end(app, release, fact, actor=actor).id, False
+
+
+def _undo_promotion(app: App, route: Route, *, actor: str, reason: str) -> str:
+    """Undo the newest promotion that made the stable version what it is, unless the route moves meanwhile (Conflict)."""
+    for summary in app.ledger.summaries(prompt=route.prompt, phases=frozenset({Phase.PROMOTED})):
         release = app.release(summary.id)
         if release.version != route.stable:
             continue

@@ -198,7 +198,7 @@ def _plan(loaded: Loaded, text: str, around: _Around) -> tuple[Plan | None, list
     try:
         plan = plan_for(loaded.prompt, around.plans, loaded.source)
     except ConfigError as error:
-        return None, list(keep(_as_findings(INVALID_PLAN, error), split_lines(text)))
+        return None, _as_findings(INVALID_PLAN, error)  # cannot be silenced: there would be no plan to go by
     name = loaded.prompt.release.get("plan", DEFAULT_PLAN)
     own = bool(loaded.prompt.release.keys() - {"plan"}) or not around.config_text
     here = (loaded.source.path, loaded.source.line("release"))

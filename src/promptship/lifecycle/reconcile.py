@@ -39,7 +39,12 @@ def reconcile(app: App) -> int:
         try:
             if summary.phase is Phase.AWAITING_APPROVAL:
                 expire(app, summary.id)
+            nudge(app, summary.id)
+        except Unavailable:
+            raise  # the ledger itself: the others would fare no better
         except Conflict:
             continue
-        nudge(app, summary.id)
+        except Exception:
+            # The one that waits longest comes first: broken, it would keep all the others waiting.
+            _log.exception("release %s of %s is due and cannot be moved", summary.id, summary.prompt)
     return len(due)

@@ -9,27 +9,27 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
-from promptship.errors import Unavailable
 from promptship.lifecycle.app import App
+from promptship.lifecycle.ending import end
 from promptship.lifecycle.lint import lint_tree
 from promptship.lifecycle.race import rereading
-from promptship.lifecycle.reconcile import nudge
 from promptship.ports import RouteChange
-from promptship.prompts.diff import diff
-from promptship.prompts.diff_text import to_markdown
-from promptship.prompts.digest import canonical, digest, from_canonical
+from promptship.prompts.digest import canonical, digest
 from promptship.prompts.lint.finding import LintFinding
 from promptship.release import events as e
 from promptship.release.history import Release
 from promptship.release.phase import OPEN, Phase
-from promptship.render.card import approval_card, outcome_card
+from promptship.release.plan import Plan
 from promptship.render.redact import redact
 from promptship.routing.table import Version
 
-ACTOR = "flow"
-_WAIT_FOR_CLAIM = timedelta(minutes=5)
+ACTOR: Final = "flow"
+WAITING: Final = "wait"
+"""Step of a stumble that is none: another release of the prompt has to end first."""
+DEFAULT_GIVE_UP_S: Final[float] = Plan.model_fields["give_up_after"].default
+_WAIT_FOR_CLAIM: Final = timedelta(minutes=5)
 """A release that waits for another of its prompt is woken by that one's end; this is for when that wake-up is lost."""
 
 
@@ -43,7 +43,8 @@ class Standing(StrEnum):
     OVER = "over"
 
 
-def _standing(release: Release, *, beyond: frozenset[Phase]) -> Standing:
+def standing_of(release: Release, *, beyond: frozenset[Phase]) -> Standing:
+    """What a flow does with a release that a step leaves as it is; in the phases `beyond` the step is done."""
     if release.phase in beyond:
         return Standing.GO_ON
     return Standing.PARKED if release.is_open else Standing.OVER
@@ -59,7 +60,7 @@ def lint(app: App, release_id: str) -> Standing:
     """Take the prompt for this release, then lint it at its commit: `Linted`, or `Rejected` with every finding."""
     release = app.release(release_id)
     if release.phase is not Phase.REQUESTED:
-        return _standing(release, beyond=_AFTER_LINT)
+        return standing_of(release, beyond=_AFTER_LINT)
     if not app.ledger.claim(release.prompt, release.id):
         return _wait_for_claim(app, release)
     tree = app.repository.tree(release.commit)
@@ -89,7 +90,7 @@ def _first_of(errors: Sequence[LintFinding]) -> str:
 
 
 def _wait_for_claim(app: App, release: Release) -> Standing:
-    fact = e.Stumbled(step="lint", reason="waits for the running release of this prompt to end")
+    fact = e.Stumbled(step=WAITING, reason="waits for the running release of this prompt to end")
     now = app.clock.now()
     app.ledger.append(
         release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=now, due_at=now + _WAIT_FOR_CLAIM
@@ -104,7 +105,7 @@ def record_evaluation(
     """Write the suites' verdict down: `Evaluated`, or `Rejected` when they show a regression."""
     release = app.release(release_id)
     if release.phase is not Phase.LINTED:
-        return _standing(release, beyond=_AFTER_REGRESSION)
+        return standing_of(release, beyond=_AFTER_REGRESSION)
     if passes:
         _append(app, release, e.Evaluated(stable=stable, verdict=verdict), now_due=True)
         return Standing.GO_ON
@@ -115,7 +116,7 @@ def record_evaluation(
 def evaluated(app: App, release_id: str) -> Standing | None:
     """Where the release stands towards its suites; None: they are to be run now."""
     release = app.release(release_id)
-    return None if release.phase is Phase.LINTED else _standing(release, beyond=_AFTER_REGRESSION)
+    return None if release.phase is Phase.LINTED else standing_of(release, beyond=_AFTER_REGRESSION)
 
 
 @rereading
@@ -123,10 +124,17 @@ def start_canary(app: App, release_id: str) -> Standing:
     """Give the candidate its first share; the watcher takes it from there. A first version goes to a person instead."""
     release = app.release(release_id)
     if release.phase is not Phase.EVALUATED:
-        return _standing(release, beyond=_AFTER_CANARY)
+        return standing_of(release, beyond=_AFTER_CANARY)
     assert release.plan is not None and release.version is not None  # noqa: S101, PT018 - the fold sets both at Linted
     route = app.routes.get(release.prompt)
     if route is None or route.stable is None:
+        if not app.settings.approvers:
+            reason = (
+                "first version of this prompt, and nobody is configured to approve it; add [[approvers]], or make"
+                " what production serves already stable with `promptship adopt`"
+            )
+            _append(app, release, e.Failed(reason=reason), now_due=True)
+            return Standing.OVER
         reason = "first version of this prompt: there is no stable version to compare it with"
         _append(app, release, ask_for(app, release, "first", reason), now_due=True)
         return Standing.GO_ON
@@ -158,38 +166,17 @@ def ask_for(app: App, release: Release, question: Any, reason: str) -> e.Approva
 
 
 @rereading
-def ask(app: App, release_id: str) -> Standing:
-    """Deliver the approval card once; then wait for people."""
-    release = app.release(release_id)
-    if release.phase is not Phase.AWAITING_APPROVAL:
-        return _standing(release, beyond=frozenset({Phase.APPROVED}))
-    if not release.asked:
-        channel, reference = app.approvals.ask(approval_card(release, diff=_diff(app, release)))
-        fact = e.ApprovalAsked(channel=channel, reference=reference)
-        now = app.clock.now()
-        app.ledger.append(
-            release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=now, due_at=release.expires_at
-        )
-    return Standing.PARKED
-
-
-def _diff(app: App, release: Release) -> str:
-    if release.version is None or release.stable is None:
-        return ""
-    before, after = app.routes.version(release.stable), app.routes.version(release.version)
-    return to_markdown(
-        diff(from_canonical(release.prompt, before.content), from_canonical(release.prompt, after.content))
-    )
-
-
-@rereading
 def promote(app: App, release_id: str) -> Standing:
-    """Make the candidate stable, in the transaction that says so."""
+    """Make the candidate stable, in the transaction that says so; what was judged against another stable is cancelled."""
     release = app.release(release_id)
     if release.phase is not Phase.APPROVED:
-        return _standing(release, beyond=frozenset())
+        return standing_of(release, beyond=frozenset())
     assert release.version is not None  # noqa: S101 - set at Linted
     route = app.routes.get(release.prompt)
+    if (route.stable if route else None) != release.stable:
+        reason = "stable changed after the evidence was taken; release this commit again"
+        end(app, release, e.Cancelled(reason=reason), actor=ACTOR)
+        return Standing.OVER
     change = RouteChange(
         prompt=release.prompt, expected_revision=route.revision if route else 0,
         stable=release.version, commit=release.commit,
@@ -197,44 +184,6 @@ def promote(app: App, release_id: str) -> Standing:
     fact = e.Promoted(version=release.version, previous=route.stable if route else None)
     _append(app, release, fact, now_due=True, route=change)
     return Standing.OVER
-
-
-@rereading
-def conclude(app: App, release_id: str) -> Phase:
-    """Tell how it ended, wherever it was asked; wake the next release of the prompt. Open releases are left alone."""
-    release = app.release(release_id)
-    if release.is_open or app.ledger.events(release_id, looks=False)[-1].fact.kind == "concluded":
-        return release.phase
-    card = outcome_card(release)
-    for asked in release.asked:
-        app.approvals.update(asked.channel, asked.reference, card)
-    if not release.asked:
-        app.approvals.tell(None, card.title + (f": {card.outcome}" if card.outcome else ""))
-    for channel in release.plan.notify if release.plan else ():
-        app.approvals.tell(channel, card.title + (f": {card.outcome}" if card.outcome else ""))
-    app.ledger.append(
-        release.id, [e.Concluded()], expected_seq=release.seq, actor=ACTOR, at=app.clock.now(), due_at=None
-    )
-    for waiting in app.ledger.summaries(prompt=release.prompt, phases=frozenset({Phase.REQUESTED})):
-        nudge(app, waiting.id)
-    return release.phase
-
-
-@rereading
-def stumble(app: App, release_id: str, *, step: str, error: Unavailable) -> Standing:
-    """Note that a step could not be done, due again soon; a release that could not be judged for too long fails."""
-    release = app.release(release_id)
-    now = app.clock.now()
-    give_up_s = release.plan.give_up_after if release.plan else 3600.0
-    if release.phase in {Phase.REQUESTED, Phase.LINTED, Phase.EVALUATED} and (
-        now - release.opened_at > timedelta(seconds=give_up_s)
-    ):
-        _append(app, release, e.Failed(reason=redact(f"{step}: {error}")), now_due=True)
-        return Standing.OVER
-    fact = e.Stumbled(step=step, reason=redact(str(error)))
-    pause = timedelta(seconds=error.retry_after_s or app.settings.watcher.retry_every)
-    app.ledger.append(release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=now, due_at=now + pause)
-    return Standing.PARKED
 
 
 def _append(

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from promptship.errors import NotFound
 from promptship.release import events as e
-from promptship.release.phase import OPEN, Phase, step
+from promptship.release.phase import BEFORE_TRAFFIC, OPEN, Phase, step
 from promptship.release.plan import Plan
 
 
@@ -44,7 +44,7 @@ class Release:
     asked: tuple[e.ApprovalAsked, ...] = ()
     approvers: tuple[str, ...] = ()
     reason: str = ""
-    """Why it ended, or why the last step stumbled."""
+    """Why it ended, why people are asked, or, before its canary, why the last step stumbled."""
     ended_at: datetime | None = None
 
     @property
@@ -105,7 +105,8 @@ def _learn(release: Release, event: e.Event) -> Release:  # one arm per kind of 
             return replace(release, reason=reason, suite_verdict=verdict or release.suite_verdict)
         case e.RolledBack(reason=reason) | e.Cancelled(reason=reason) | e.Failed(reason=reason):
             return replace(release, reason=reason, share=0.0)
-        case e.Stumbled(reason=reason):
+        case e.Stumbled(reason=reason) if release.phase in BEFORE_TRAFFIC:
+            # Later the reason says why people are asked, or how it ended: that must not be lost.
             return replace(release, reason=reason)
         case e.Superseded(by_release=newer):
             return replace(release, reason=f"superseded by {newer}")

@@ -35,10 +35,15 @@ def brief(verdict: Verdict) -> str:
     decisive = verdict.decisive
     if decisive is None or verdict.outcome is Outcome.ADVANCE or decisive.counts is None:
         return headline(verdict)
-    shown = "" if decisive.e_value is None else f", e-value {evidence(decisive.e_value)}"
-    needed = "" if decisive.threshold is None else f" of {evidence(decisive.threshold)}"
-    candidate = _side(decisive.rate_candidate, decisive.counts.candidate)
-    return f"{decisive.rule} {candidate}, stable {_side(decisive.rate_stable, decisive.counts.stable)}{shown}{needed}"
+    sides = [
+        f"{decisive.rule} {_side(decisive.rate_candidate, decisive.counts.candidate)}",
+        f"stable {_side(decisive.rate_stable, decisive.counts.stable)}",
+    ]
+    if decisive.e_harm is not None and decisive.threshold is not None:
+        sides.append(f"harm {evidence(decisive.e_harm)} of {evidence(decisive.threshold)}")
+    if decisive.e_safe is not None and decisive.threshold_safe is not None:
+        sides.append(f"safety {evidence(decisive.e_safe)} of {evidence(decisive.threshold_safe)}")
+    return ", ".join(sides)
 
 
 def verdict_rows(verdict: Verdict) -> list[tuple[str, ...]]:
@@ -101,4 +106,5 @@ def _side(rate: float | None, counts: Counts | None) -> str:
 
 def _because(finding: Finding) -> str:
     needs = f" ({one_line(finding.needs)})" if finding.needs else ""
-    return f"{finding.rule}: {one_line(finding.because)}{needs}"
+    text = one_line(finding.because)
+    return f"{text if text.startswith(finding.rule) else f'{finding.rule}: {text}'}{needs}"

@@ -40,6 +40,7 @@ class MemoryRepository:
     def __init__(self) -> None:
         self._commits: dict[str, tuple[Commit, dict[str, bytes]]] = {}
         self._refs: dict[str, str] = {}
+        self._parents: dict[str, str] = {}
 
     def commit(
         self,
@@ -62,6 +63,7 @@ class MemoryRepository:
         commit = hashlib.sha1(json.dumps(state).encode(), usedforsecurity=False).hexdigest()
         self._commits[commit] = (Commit(id=commit, author=author.lower(), at=at, subject=subject), files)
         self._refs[branch] = commit
+        self._parents[commit] = parent
         return commit
 
     def tag(self, name: str, commit: str) -> None:
@@ -82,6 +84,13 @@ class MemoryRepository:
         files = self._commits[self._find(after)][1]
         old = self._commits[self._find(before)][1] if before.strip("0") else {}
         return tuple(sorted(path for path, content in files.items() if old.get(path) != content))
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `newer` was built on `older`; a commit is its own ancestor. Raises NotFound."""
+        wanted, here = self._find(older), self._find(newer)
+        while here and here != wanted:
+            here = self._parents[here]
+        return here == wanted
 
     def _find(self, ref: str) -> str:
         name = ref.removeprefix("refs/heads/").removeprefix("refs/tags/")

@@ -1,26 +1,27 @@
 """Lines -> validated, aggregated numbers, by an in-memory DuckDB. Nothing is stored here; a batch lives until the next one.
 
-Validation is strict and vectorised. Types and keys: lines with the same keys and JSON types have the same *shape*, of which there
-are few, so each shape is judged once, in Python, against the model. Ranges: one CASE per line in SQL.
+Validation is strict and vectorised. Lines with the same keys and JSON types have the same *shape*, of which there are few, so each
+shape is judged once against the model. Ranges are one CASE per line in SQL.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-import types
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from pydantic import BaseModel
 
 from promptship.adapters.telemetry.segments import Slice, tails
 from promptship.adapters.telemetry.spool import OBSERVATIONS
 from promptship.adapters.telemetry.tables import NO_RELEASE, NO_STAGE, TRAFFIC_KEY
-from promptship.routing.observation import Feedback, Observation
+from promptship.adapters.telemetry.validity import RULES, WORD, layout, shape_problem
+from promptship.routing.observation import Observation
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -28,51 +29,11 @@ if TYPE_CHECKING:
 HISTORY_BUCKET_MS: Final = 300_000
 """Width of the buckets of traffic outside any release, if the configured one is not wider: history needs no finer ones."""
 HOUR_MS: Final = 3_600_000
-AT_MS_MAX: Final = 4_102_444_800_000  # the year 2100; later is a unit mix-up
-LATENCY_MS_MAX: Final = 1e9
-COUNT_MAX: Final = 1_000_000_000
-STAGE_MAX: Final = 10_000
-
+SHAPES_MAX: Final = 10_000
+"""Shapes that are remembered: somebody who writes random keys must not fill the memory."""
 SAMPLE_ROWS_MAX: Final = 20_000
 SAMPLE_BYTES_MAX: Final = 8 * 1024 * 1024
 SAMPLE_COLUMNS: Final = ("at_ms", "arm", "latency_ms", "status")
-
-_TYPES: Final = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
-_JSON_TYPES: Final = {
-    str: {"VARCHAR"}, int: {"UBIGINT", "BIGINT"}, float: {"UBIGINT", "BIGINT", "DOUBLE"}, bool: {"BOOLEAN"},
-}  # fmt: skip
-_WORD: Final = "regexp_full_match({0}, '[!-~]{{1,128}}')"
-_SHARED_RULES: Final = (
-    *(
-        (f"not {_WORD.format(name)}", f"{name} is not 1 to 128 printable characters")
-        for name in ("id", "prompt", "version")
-    ),
-    ("arm not in ('stable', 'candidate')", "arm is neither stable nor candidate"),
-    (f"at_ms is null or at_ms not between 0 and {AT_MS_MAX}", "at_ms is not a time in milliseconds"),
-    ("(release is null) <> (stage is null)", "release and stage belong together"),
-    (
-        f"release is not null and not {_WORD.format('release')}",
-        "release is not 1 to 128 printable characters",
-    ),
-    (f"stage is not null and stage not between 0 and {STAGE_MAX}", "stage is out of range"),
-)
-_RULES: Final[dict[type[BaseModel], tuple[tuple[str, str], ...]]] = {
-    Observation: (
-        *_SHARED_RULES,
-        (f"latency_ms is null or not (latency_ms between 0 and {LATENCY_MS_MAX})", "latency_ms is out of range"),
-        ("status is null or status not between 0 and 999", "status is not an HTTP status"),
-        *((f"{name} is not null and {name} not between 0 and {COUNT_MAX}", f"{name} is out of range")
-          for name in ("tokens_in", "tokens_out")),
-    ),
-    Feedback: (
-        *_SHARED_RULES,
-        (f"not {_WORD.format('request')}", "request is not 1 to 128 printable characters"),
-        ("not regexp_full_match(kind, '[a-z][a-z0-9_]{0,39}')", "kind is not a lower-case word"),
-        (f"request_at_ms is null or request_at_ms not between 0 and {AT_MS_MAX}", "request_at_ms is not a time in milliseconds"),
-    ),
-}  # fmt: skip
-_UNUSED: Final = {"unit", "model", "ttft_ms", "error_type", "streamed"}
-"""Fields whose type is checked but that no rollup needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +82,17 @@ class Parser:
         """Read the slices' lines as the current batch; returns bad lines: 1-based number -> reason. Blank lines are nothing."""
         import duckdb
 
-        text, bad = _text(b"".join(piece.data for piece in taken))
+        lines, bad = _lines(b"".join(piece.data for piece in taken))
+        self._give(lines)
         try:
-            self._parse(model, text)
+            self._parse(model)
         except duckdb.InvalidInputException:  # At least one line is not JSON: find which, and leave them out.
-            broken = self._broken(text)
+            broken = self._broken()
             bad |= broken
-            self._parse(model, _without(text, broken))
-        wrong = self._odd_words() | self._out_of_range(model) | self._wrong_shapes(model, text)
+            self._give(["" if number in broken else line for number, line in enumerate(lines, 1)])
+            self._parse(model)
+        wrong = self._odd_words() | self._out_of_range(model) | self._wrong_shapes(model, lines)
+        self._duck.unregister("given")
         if wrong:
             self._duck.execute("DELETE FROM rows WHERE n IN (SELECT unnest($1))", [list(wrong)]).fetchall()
         return bad | wrong
@@ -198,29 +162,28 @@ class Parser:
             f"{time} - {time} % {width} AS start_ms, {time} - {time} % {width} + {width} AS end_ms"
         )
 
-    def _parse(self, model: type[BaseModel], text: str) -> None:
-        wanted = {
-            n: _sql_type(field.annotation) for n, field in model.model_fields.items() if n not in _UNUSED
-        }
-        layout = "{" + ", ".join(f'"{name}": "{kind}"' for name, kind in wanted.items()) + "}"
-        fields = f"unnest(from_json(line, '{layout}'))"
-        shape = "hash(json_keys(line), json_type(line, '$.*')) AS shape"
-        parsed = f"SELECT n, {shape}, {fields} FROM ({_LINES}) WHERE line <> ''"  # noqa: S608
-        self._all(f"CREATE OR REPLACE TEMP TABLE rows AS {parsed}", [text])
+    def _give(self, lines: list[str]) -> None:
+        """Show the lines to DuckDB as they are: binding them as one text and splitting it there takes twice as long."""
+        self._duck.register(
+            "given", {"line": np.array(lines, dtype=object), "n": np.arange(1, len(lines) + 1)}
+        )
 
-    def _broken(self, text: str) -> dict[int, str]:
-        rows = self._all(f"SELECT n FROM ({_LINES}) WHERE line <> '' AND NOT json_valid(line)", [text])  # noqa: S608
+    def _parse(self, model: type[BaseModel]) -> None:
+        fields = f"unnest(from_json(line, '{layout(model)}'))"
+        shape = "hash(json_keys(line), json_type(line, '$.*')) AS shape"
+        parsed = f"SELECT n, {shape}, {fields} FROM given WHERE line <> ''"  # noqa: S608
+        self._all(f"CREATE OR REPLACE TEMP TABLE rows AS {parsed}")
+
+    def _broken(self) -> dict[int, str]:
+        rows = self._all("SELECT n FROM given WHERE line <> '' AND NOT json_valid(line)")
         return dict.fromkeys((n for (n,) in rows), "not JSON")
 
-    def _wrong_shapes(self, model: type[BaseModel], text: str) -> dict[int, str]:
+    def _wrong_shapes(self, model: type[BaseModel], lines: list[str]) -> dict[int, str]:
         shapes = self._all("SELECT shape, min(n) FROM rows GROUP BY shape")
-        unknown = {n: shape for shape, n in shapes if (model, shape) not in self._shapes}
-        if unknown:
-            if len(self._shapes) > 10_000:  # noqa: PLR2004 - somebody writes random keys; do not remember them all
-                self._shapes.clear()
-                unknown = {n: shape for shape, n in shapes}
-            lines = text.split("\n")
-            for n, shape in unknown.items():
+        if len(self._shapes) > SHAPES_MAX:
+            self._shapes.clear()
+        for shape, n in shapes:
+            if (model, shape) not in self._shapes:
                 keys, kinds = self._all("SELECT json_keys($1), json_type($1, '$.*')", [lines[n - 1]])[0]
                 self._shapes[model, shape] = shape_problem(model, keys, kinds)
         wrong = {shape: problem for shape, _ in shapes if (problem := self._shapes[model, shape])}
@@ -230,7 +193,7 @@ class Parser:
         return {n: wrong[shape] for n, shape in rows}
 
     def _out_of_range(self, model: type[BaseModel]) -> dict[int, str]:
-        cases = " ".join(f"WHEN {condition} THEN '{reason}'" for condition, reason in _RULES[model])
+        cases = " ".join(f"WHEN {condition} THEN '{reason}'" for condition, reason in RULES[model])
         judged = f"SELECT n, CASE {cases} END AS reason FROM rows"  # noqa: S608
         rows = self._all(f"SELECT n, reason FROM ({judged}) WHERE reason IS NOT NULL")  # noqa: S608
         return dict(rows)
@@ -243,7 +206,7 @@ class Parser:
             (name, word)
             for row in rows
             for name, word in zip(names, row, strict=True)
-            if word is not None and not re.fullmatch(r"[!-~]{1,128}", word)
+            if word is not None and not re.fullmatch(WORD, word)
         }
         bad: dict[int, str] = {}
         for name, word in odd:
@@ -255,61 +218,15 @@ class Parser:
         return self._duck.execute(sql, parameters).fetchall()
 
 
-_LINES: Final = "SELECT unnest(lines) AS line, generate_subscripts(lines, 1) AS n FROM (SELECT string_split($1, chr(10)) AS lines)"
-
-
-def shape_problem(model: type[BaseModel], keys: Sequence[str], kinds: Sequence[str]) -> str | None:
-    """What is wrong with a record of these keys and JSON types (DuckDB's names), or None.
-
-    Keys themselves are not repeated: an unknown one may hold anything.
-    """
-    if len(set(keys)) < len(keys):
-        return "a key stands twice"
-    given = dict(zip(keys, kinds, strict=True))
-    if not given.keys() <= model.model_fields.keys():
-        return "unknown key" if given.keys() & model.model_fields.keys() else "not a record"
-    for name, field in model.model_fields.items():
-        if name not in given:
-            if field.is_required():
-                return f"{name} is missing"
-            continue
-        kind, optional = _kind(field.annotation)
-        if given[name] not in _JSON_TYPES[kind] and not (optional and given[name] == "NULL"):
-            return f"{name} is {given[name]}; expected {kind.__name__}"
-    return None
-
-
-def _kind(annotation: Any) -> tuple[type, bool]:
-    """Python type of a field and whether it may be null; a Literal is a str."""
-    if get_origin(annotation) in {Union, types.UnionType}:
-        (kind,) = (_kind(member)[0] for member in get_args(annotation) if member is not type(None))
-        return kind, True
-    return (str, False) if get_origin(annotation) is Literal else (annotation, False)
-
-
-def _sql_type(annotation: Any) -> str:
-    kind, optional = _kind(annotation)
-    # What does not fit its type is read as NULL; where NULL is allowed it must fit, to be found out of range.
-    return "HUGEINT" if kind is int and optional else _TYPES[kind]
-
-
-def _text(data: bytes) -> tuple[str, dict[int, str]]:
+def _lines(data: bytes) -> tuple[list[str], dict[int, str]]:
     try:
-        return data.decode(), {}
+        return data.decode().split("\n"), {}
     except UnicodeDecodeError:
-        bad: dict[int, str] = {}
-        lines = []
+        lines, bad = [], {}
         for number, line in enumerate(data.split(b"\n"), 1):
             try:
                 lines.append(line.decode())
             except UnicodeDecodeError:
                 bad[number] = "not UTF-8"
                 lines.append("")
-        return "\n".join(lines), bad
-
-
-def _without(text: str, numbers: Iterable[int]) -> str:
-    lines = text.split("\n")
-    for number in numbers:
-        lines[number - 1] = ""
-    return "\n".join(lines)
+        return lines, bad

@@ -1,0 +1,137 @@
+"""What people are told: the question when a release needs them, and how it ended. Posts cannot be taken back.
+
+So nothing here is repeated because somebody else wrote to the ledger in the meantime: only the note that a thing was said is.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Final
+
+from promptship.errors import ConfigError, NotFound, PromptshipError, Unavailable
+from promptship.lifecycle.app import App
+from promptship.lifecycle.race import rereading
+from promptship.lifecycle.reconcile import nudge
+from promptship.lifecycle.steps import ACTOR, Standing, standing_of
+from promptship.ports import Card
+from promptship.prompts.diff import diff
+from promptship.prompts.diff_text import to_markdown
+from promptship.prompts.digest import from_canonical
+from promptship.release import events as e
+from promptship.release.history import Release
+from promptship.release.phase import Phase
+from promptship.render.card import approval_card, outcome_card
+
+_log = logging.getLogger(__name__)
+
+TELL_FOR: Final = timedelta(hours=1)
+"""An ending that nobody could be told of for so long is left untold: the ledger has it."""
+_AFTER_ASKING: Final = frozenset({Phase.APPROVED})
+
+
+def ask(app: App, release_id: str) -> Standing:
+    """Deliver the approval card once; then wait for people."""
+    release = app.release(release_id)
+    if release.phase is not Phase.AWAITING_APPROVAL or release.asked:
+        return standing_of(release, beyond=_AFTER_ASKING)
+    channel, reference = app.approvals.ask(approval_card(release, diff=_diff(app, release)))
+    return _note_asked(app, release_id, e.ApprovalAsked(channel=channel, reference=reference))
+
+
+@rereading
+def _note_asked(app: App, release_id: str, fact: e.ApprovalAsked) -> Standing:
+    """Keep where the card stands, whatever happened while it was on its way: otherwise its buttons would stay for ever."""
+    release = app.release(release_id)
+    waits = release.phase is Phase.AWAITING_APPROVAL
+    app.ledger.append(
+        release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=app.clock.now(),
+        due_at=release.expires_at, keep_due=not waits,
+    )  # fmt: skip
+    return standing_of(release, beyond=_AFTER_ASKING)
+
+
+def _diff(app: App, release: Release) -> str:
+    """Word diff for the card; empty without two versions that can be compared."""
+    if release.version is None or release.stable is None:
+        return ""
+    try:
+        before, after = (app.routes.version(digest).content for digest in (release.stable, release.version))
+        prompts = from_canonical(release.prompt, before), from_canonical(release.prompt, after)
+    except (ConfigError, NotFound) as error:
+        _log.warning("the card of release %s shows no change: %s", release.id, error)
+        return ""
+    return to_markdown(diff(*prompts))
+
+
+def conclude(app: App, release_id: str) -> Phase:
+    """Wake the next release of the prompt and tell how this one ended. Open releases are left alone.
+
+    Raises:
+        Unavailable: nobody could be told yet; the release stays due.
+    """
+    release = app.release(release_id)
+    if release.is_open or _is_told(app, release_id):
+        return release.phase
+    # The next one does not wait until Slack is up again.
+    for waiting in app.ledger.summaries(prompt=release.prompt, phases=frozenset({Phase.REQUESTED})):
+        nudge(app, waiting.id)
+    _tell(app, release)
+    _note_told(app, release)
+    return release.phase
+
+
+def _is_told(app: App, release_id: str) -> bool:
+    """Whether the last ending was told: a promotion that was told can still be rolled back."""
+    facts = [event.fact for event in app.ledger.events(release_id, looks=False)]
+    kinds = [fact.kind for fact in facts if fact.kind == "concluded" or e.PHASE_AFTER[fact.kind] is not None]
+    return kinds[-1] == "concluded"
+
+
+@rereading
+def _note_told(app: App, told: Release) -> None:
+    release = app.release(told.id)
+    if release.phase is not told.phase:
+        return  # rolled back while its promotion was told: that is another ending, and due
+    app.ledger.append(
+        release.id, [e.Concluded()], expected_seq=release.seq, actor=ACTOR, at=app.clock.now(), due_at=None
+    )
+
+
+def _tell(app: App, release: Release) -> None:
+    """Edit the cards, then post the notices. A notice is rather lost than posted twice.
+
+    Raises:
+        Unavailable: nothing was posted, and it is early enough to try again.
+    """
+    may_wait = app.clock.now() - (release.ended_at or release.moved_at) < TELL_FOR
+    card = outcome_card(release)
+    for asked in release.asked:
+        try:
+            app.approvals.update(asked.channel, asked.reference, card)
+        except PromptshipError as error:
+            _give_up_on(release, error, may_wait=may_wait)
+    posted = False
+    for channel in _channels(release):
+        try:
+            app.approvals.tell(channel, _notice(card))
+            posted = True
+        except PromptshipError as error:
+            _give_up_on(release, error, may_wait=may_wait and not posted)
+
+
+def _channels(release: Release) -> list[str | None]:
+    """Where a notice goes: the plan's channels, and the configured one unless a card stands there already."""
+    configured: list[str | None] = [] if release.asked else [None]
+    return [*configured, *(release.plan.notify if release.plan else ())]
+
+
+def _notice(card: Card) -> str:
+    return card.title + (f": {card.outcome}" if card.outcome else "")
+
+
+def _give_up_on(release: Release, error: PromptshipError, *, may_wait: bool) -> None:
+    """What is down is worth another try; a wrong token or channel is not: it would keep the release from ever being over."""
+    if may_wait and isinstance(error, Unavailable):
+        raise error
+    _log.warning("the end of release %s was not told everywhere: %s", release.id, error)

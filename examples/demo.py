@@ -152,8 +152,7 @@ class Demo:
             str(WAIT_S_MAX),
         ]
         with subprocess.Popen(command, cwd=self.place, stdout=subprocess.PIPE, text=True) as watching:
-            assert watching.stdout is not None
-            for line in watching.stdout:
+            for line in watching.stdout or ():
                 print(line, end="", flush=True)
                 if "  asked in " in line:
                     self._approve(release)

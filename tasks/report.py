@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
+from functools import wraps
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
@@ -16,17 +18,34 @@ from promptship.render.verdict import verdict_from, verdict_markdown
 _log = logging.getLogger(__name__)
 
 
+def shown(report: Callable[[App, str], None]) -> Callable[[App, str], None]:
+    """A report that cannot be made is missed; it must not keep a release from going on."""
+
+    @wraps(report)
+    def attempt(app: App, release_id: str) -> None:
+        try:
+            report(app, release_id)
+        except Exception as error:  # noqa: BLE001 - whatever it is; its text may quote answers, so it is not logged
+            kind = type(error).__name__
+            _log.warning("the %s report of release %s is not shown: %s", report.__name__, release_id, kind)
+
+    return attempt
+
+
+@shown
 def lint(app: App, release_id: str) -> None:
     """Findings as a table."""
     facts = [event.fact for event in app.ledger.events(release_id, looks=False)]
-    found = [fact for fact in facts if isinstance(fact, e.Linted | e.Rejected) and fact.findings]
+    found = [fact for fact in facts if isinstance(fact, e.Linted | e.Rejected)]
     rows = [dict(finding) for fact in found for finding in fact.findings]
+    key, title = _key("lint", release_id), f"Lint of release {release_id}"
     if rows:
-        create_table_artifact(
-            key=_key("lint", release_id), table=rows, description=f"Lint of release {release_id}"
-        )
+        create_table_artifact(key=key, table=rows, description=title)
+    elif found:
+        create_markdown_artifact(key=key, markdown="No findings.", description=title)
 
 
+@shown
 def regression(app: App, release_id: str) -> None:
     """One report per suite."""
     verdict = app.release(release_id).suite_verdict
@@ -38,6 +57,7 @@ def regression(app: App, release_id: str) -> None:
         )  # fmt: skip
 
 
+@shown
 def canary(app: App, release_id: str) -> None:
     """The last look's verdict."""
     release = app.release(release_id)

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from prefect import task
 from prefect.runtime import task_run
 
-from promptship.errors import Unavailable
-from promptship.lifecycle import steps
+from promptship.errors import Conflict, PromptshipError, Unavailable
+from promptship.lifecycle import steps, telling
 from promptship.lifecycle.app import App
 from promptship.lifecycle.steps import Standing
+from promptship.lifecycle.stumbling import stumble
 from promptship.tasks import report
 from promptship.tasks.evaluation import evaluate
 from promptship.tasks.policy import RETRIES, STEP
@@ -39,7 +40,7 @@ def canary(release_id: str) -> Standing:
 @task(name="approve", **STEP)
 def approve(release_id: str) -> Standing:
     """Ask people, with the evidence."""
-    return _attempt("approve", steps.ask, release_id)
+    return _attempt("approve", telling.ask, release_id)
 
 
 @task(name="promote", **STEP)
@@ -52,7 +53,7 @@ def promote(release_id: str) -> Standing:
 def conclude(release_id: str) -> str:
     """Show the canary's last verdict, tell how the release ended if it has; returns the phase it stands in."""
     report.canary(app(), release_id)
-    return steps.conclude(app(), release_id).value
+    return telling.conclude(app(), release_id).value
 
 
 def _run_suites(app: App, release_id: str) -> Standing:
@@ -79,7 +80,8 @@ def _attempt(
 ) -> Standing:
     """Do the step, and `tell` when it changed something.
 
-    What is down outside is retried by Prefect; after the last try the ledger notes it and the release waits.
+    What is down outside is retried by Prefect; after the last try the ledger notes it and the release waits. What is wrong
+    ends a release before its canary: trying again would say the same. What nobody expected is noted too, and raised.
     """
     before = app().release(release_id).seq
     try:
@@ -87,7 +89,14 @@ def _attempt(
     except Unavailable as error:
         if (task_run.run_count or 0) <= RETRIES:
             raise
-        return steps.stumble(app(), release_id, step=step, error=error)
+        return stumble(app(), release_id, step=step, error=error)
+    except Conflict:
+        raise  # others move it all the time: it is still due
+    except PromptshipError as error:
+        return stumble(app(), release_id, step=step, error=error)
+    except Exception as error:
+        stumble(app(), release_id, step=step, error=error)
+        raise
     if tell is not None and app().release(release_id).seq != before:
         tell(app(), release_id)
     return standing

@@ -229,8 +229,11 @@ class Measurements(Protocol):
     def counts(
         self, release_id: str, stage: int, *, matures_after_s: dict[str, float], as_of: datetime
     ) -> StageCounts:
-        """Counts since the stage began. A metric counts a bucket of requests only when the bucket ended at least
-        `matures_after_s[metric]` seconds before `as_of`; feedback later than that after its request does not count."""
+        """Counts since the stage began.
+
+        A metric counts a bucket of requests only when the bucket ended at least `matures_after_s[metric]` seconds before `as_of`;
+        feedback later than that after its request does not count.
+        """
         ...
 
     def baseline(self, version: str, metrics: Sequence[str], *, as_of: datetime, window_s: float) -> Baseline:

@@ -11,15 +11,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import uuid4
 
 from promptship.canary.evidence import Health, Outcome
 from promptship.errors import Conflict, PromptshipError, Unavailable
 from promptship.lifecycle.app import App
 from promptship.lifecycle.look import look
-from promptship.lifecycle.reconcile import nudge, reconcile
+from promptship.lifecycle.reconcile import reconcile
 from promptship.ports import ReleaseSummary
-from promptship.release.phase import WATCHED
+from promptship.release.phase import WATCHED, Phase
 
 _log = logging.getLogger(__name__)
 
@@ -40,14 +41,15 @@ class Watcher:
     """Last verdict of the quality gate per (release, stage), with the monotonic time it was given."""
 
     def turn(self) -> bool:
-        """One round: tick, looks, reconcile. False when another watcher is at work."""
+        """One round: tick, looks, reconcile. False when another watcher is at work; then this one only took in its spool."""
         settings = self.app.settings.watcher
         ttl_s = max(3 * settings.every, 5.0)
-        if not self.app.ledger.acquire(LEASE, self.holder, ttl_s=ttl_s, at=self.app.clock.now()):
-            return False
         began = time.monotonic()
+        # Before the lease: the spool may be this machine's only, and taking it in twice counts once.
         self._ingest()
         ingested = time.monotonic()
+        if not self.app.ledger.acquire(LEASE, self.holder, ttl_s=ttl_s, at=self.app.clock.now()):
+            return False
         for summary in self.app.ledger.summaries(phases=WATCHED, limit=10_000):
             self._look(summary)
         looked = time.monotonic()
@@ -67,7 +69,7 @@ class Watcher:
 
     def _look(self, summary: ReleaseSummary) -> None:
         try:
-            verdict = look(self.app, summary.id, health=self._health(summary))
+            verdict = look(self.app, summary.id, gate=partial(self._health, summary.id))
         except Conflict as error:
             _log.info("look at %s lost to another write: %s", summary.id, error)
             return
@@ -75,19 +77,23 @@ class Watcher:
             # One broken release must not stop the looks at the others; its lease is not renewed, so its traffic goes back.
             _log.error("could not look at release %s of %s: %s", summary.id, summary.prompt, error)
             return
-        if verdict is not None and verdict.outcome is not Outcome.HOLD:
+        except Exception:  # noqa: BLE001 - the same
+            _log.exception("could not look at release %s of %s", summary.id, summary.prompt)
+            return
+        # A run is not asked for here: what a look makes due, `reconcile` finds in the same turn. While people think, a good
+        # canary says `advance` at every look, and nothing is due.
+        if verdict is not None and summary.phase is Phase.CANARY and verdict.outcome is not Outcome.HOLD:
             _log.info(
                 "release %s of %s, look %d: %s", summary.id, summary.prompt, verdict.look, verdict.outcome
             )
-            nudge(self.app, summary.id)
 
-    def _health(self, summary: ReleaseSummary) -> Health:
-        release = self.app.release(summary.id)
+    def _health(self, release_id: str, *, fresh: bool) -> Health:
+        release = self.app.release(release_id)
         if release.stage is None:
             return Health()
         key = (release.id, release.stage)
         at, health = self.checked.get(key, (float("-inf"), Health()))
-        if health.problems or time.monotonic() - at >= self.app.settings.watcher.gate_every:
+        if fresh or health.problems or time.monotonic() - at >= self.app.settings.watcher.gate_every:
             health = self.app.measurements.check(release.id, release.stage, as_of=self.app.clock.now())
             self.checked = {k: v for k, v in self.checked.items() if k[0] != release.id}
             self.checked[key] = (time.monotonic(), health)
@@ -97,7 +103,10 @@ class Watcher:
 def watch(app: App, *, stop: threading.Event, on_turn: Callable[[], None] = lambda: None) -> None:
     """Take turns until `stop` is set. What is down outside is waited for; leases run out meanwhile, as they must."""
     watcher = Watcher(app)
-    app.measurements.warm_up()
+    try:
+        app.measurements.warm_up()
+    except Exception:  # noqa: BLE001 - the first check will say so again, and hold
+        _log.exception("the quality gate could not be loaded")
     while not stop.is_set():
         began = time.monotonic()
         try:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +16,7 @@ from promptship.adapters.ledger.sql_ledger import SqlLedger
 from promptship.adapters.ledger.sql_routes import SqlRoutes
 from promptship.adapters.prefect_api import PrefectOrchestrator
 from promptship.adapters.providers import HttpModels
-from promptship.adapters.secrets import Secrets
+from promptship.adapters.secrets import Secrets, private_directory
 from promptship.adapters.slack import approvals_for
 from promptship.adapters.telemetry import SpoolMeasurements
 from promptship.lifecycle.app import App
@@ -42,6 +45,7 @@ def build(settings: Settings) -> App:
     """
     keep_secret(*named_secrets(settings, os.environ))
     clock = SystemClock()
+    private_directory(settings.data)
     engine = connect(settings.ledger_url)
     migrate(engine)
     return App(
@@ -57,10 +61,27 @@ def build(settings: Settings) -> App:
     )
 
 
-@lru_cache(maxsize=1)
+_in_use: ContextVar[App | None] = ContextVar("_in_use", default=None)
+
+
 def app() -> App:
-    """The app of this process, from the file that `PROMPTSHIP_CONFIG` names (or ./promptship.toml). Built once."""
+    """The app of this process, from the file that `PROMPTSHIP_CONFIG` names (or ./promptship.toml), unless `use` gave another."""
+    return _in_use.get() or _of_this_process()
+
+
+@lru_cache(maxsize=1)
+def _of_this_process() -> App:
     return build(load_settings(config_path()))
+
+
+@contextmanager
+def use(other: App) -> Iterator[App]:
+    """Inside the block, `app()` is `other`; for those who run flows in their own process with ports of their own."""
+    token = _in_use.set(other)
+    try:
+        yield other
+    finally:
+        _in_use.reset(token)
 
 
 def config_path() -> Path:

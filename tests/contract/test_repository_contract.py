@@ -112,3 +112,22 @@ def test_changed_from_an_unknown_commit_is_not_found(made: Made) -> None:
     after = made.write.commit({"a": b"1"})
     with pytest.raises(NotFound):
         made.read.changed(UNKNOWN, after)
+
+
+def test_a_commit_is_built_on_its_ancestors_and_on_itself(made: Made) -> None:
+    first = made.write.commit({"a": b"1"})
+    second = made.write.commit({"a": b"2"})
+    third = made.write.commit({"a": b"1"})
+    assert made.read.is_ancestor(first, third)
+    assert made.read.is_ancestor(second, second)
+    assert not made.read.is_ancestor(third, first)
+    with pytest.raises(NotFound):
+        made.read.is_ancestor(UNKNOWN, third)
+    with pytest.raises(NotFound):
+        made.read.is_ancestor(first, UNKNOWN)
+
+
+def test_histories_that_have_nothing_in_common_are_not_built_on_each_other(made: Made) -> None:
+    here = made.write.commit({"a": b"1"})
+    there = made.write.commit({"a": b"2"}, branch="other")
+    assert not made.read.is_ancestor(here, there)

@@ -100,7 +100,8 @@ def test_any_edited_byte_of_a_fact_is_found_and_undoing_it_heals(
     seq = data.draw(st.integers(0, len(life)), label="seq")
     mine = "WHERE release_id = ? AND seq = ?"
     ((before,),) = raw(sqlite, f"SELECT fact FROM events {mine}", release_id, seq)
-    position = data.draw(st.integers(0, len(before) - 1), label="position")
+    # Drawn without looking at the length, which differs from run to run: ids in it are numbered.
+    position = data.draw(st.integers(0, 10_000), label="position") % len(before)
     byte = data.draw(st.integers(0, 255), label="byte")
     after = before[:position] + bytes([byte]) + before[position + 1 :]
 

@@ -63,4 +63,4 @@ if __name__ == "__main__":
     real = build(load_settings(Path(config)))
     fields = {name: getattr(real, name) for name in App.__slots__}
     deadly = App(**{**fields, "ledger": DeadlyLedger(real.ledger, int(writes))})
-    print(run(deadly, release_id))
+    sys.stdout.write(run(deadly, release_id) + "\n")

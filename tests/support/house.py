@@ -183,7 +183,7 @@ class House:
                     kind="escalated",
                     value=True,
                     **where,
-                )  # fmt: skip
+                )
             )
 
     def serving(self, arm: str = "stable") -> str:

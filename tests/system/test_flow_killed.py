@@ -45,14 +45,16 @@ class _Provider(BaseHTTPRequestHandler):
         type(self).calls += 1
         self.rfile.read(int(self.headers["content-length"]))
         choice = {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
-        body = json.dumps({"id": "x", "object": "chat.completion", "model": "sim-1", "choices": [choice]}).encode()
+        body = json.dumps(
+            {"id": "x", "object": "chat.completion", "model": "sim-1", "choices": [choice]}
+        ).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         return
 
 
@@ -74,7 +76,9 @@ def repository(place: Path, port: int) -> tuple[Path, App]:
     """A Git repository with two versions of a prompt, the first adopted."""
 
     def git(*words: str) -> None:
-        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t.example", *words], cwd=place, check=True)
+        subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@t.example", *words], cwd=place, check=True
+        )
 
     (place / "prompts").mkdir()
     (place / "suites").mkdir()

@@ -37,7 +37,11 @@ class Stack(Demo):
         wait_for(lambda: self.pid(part) != victim, 30, f"{part} to be started again")
 
     def ask(self, unit: str) -> httpx.Response:
-        body = {"model": "prompt:support", "user": unit, "prompt_variables": {"question": "Why was my refund declined?"}}
+        body = {
+            "model": "prompt:support",
+            "user": unit,
+            "prompt_variables": {"question": "Why was my refund declined?"},
+        }
         return httpx.post(f"http://127.0.0.1:{self.ports['4281']}/v1/chat/completions", json=body, timeout=20)
 
     def arms(self, requests: int = 40) -> dict[str, int]:
@@ -73,7 +77,9 @@ def test_a_release_survives_kill_9_of_every_part(stack: Stack) -> None:
     app = stack.app()
     (release,) = stack.push("1-better", "support: answer in numbered steps")
     stack.kill("runner")
-    wait_for(lambda: app.release(release).phase == "canary", 120, "the canary to start after the runner was killed")
+    wait_for(
+        lambda: app.release(release).phase == "canary", 120, "the canary to start after the runner was killed"
+    )
 
     dead_mans_switch(stack)
 
@@ -117,6 +123,11 @@ def no_request_lost_or_doubled(stack: Stack) -> None:
 
     def counted() -> int:
         with engine.connect() as connection:
-            return int(connection.exec_driver_sql(f"select sum(requests) from traffic where start_ms <> {TOTAL_MS}").scalar() or 0)
+            return int(
+                connection.exec_driver_sql(
+                    f"select sum(requests) from traffic where start_ms <> {TOTAL_MS}"
+                ).scalar()
+                or 0
+            )
 
     wait_for(lambda: counted() == lines_in(spool), 30, "every line to be counted")

@@ -98,10 +98,9 @@ def announce(server_url: str, secret: bytes, push: Push, *, now: datetime) -> li
         )  # fmt: skip
         said = orjson.loads(answer.content)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return [
-            f"promptship: the control plane at {server_url} does not answer ({type(error).__name__}); your push is stored.",
-            "promptship: start it with `promptship up`, then run `promptship release <prompt>`.",
-        ]
+        nobody = f"the control plane at {server_url} does not answer ({type(error).__name__})"
+        advice = "start it with `promptship up`, then run `promptship release open <prompt>`"
+        return [f"promptship: your push is stored, but {nobody}: {advice}."]
     except orjson.JSONDecodeError:
         return [
             f"promptship: {server_url} answered {answer.status_code}, but not as a control plane does; nothing was opened."

@@ -7,16 +7,31 @@ Modules are imported by the command that needs them: `promptship lint` must not 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from promptship.cli import adopt, approve, audit, diff, docs, history, hook, release, start, up
 from promptship.cli.eval import eval_
 from promptship.cli.lint import lint
 from promptship.errors import PromptshipError
 
+
+class _Commands(TyperGroup):
+    """Errors of promptship become one clear text and their exit status, however the command was started."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PromptshipError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(error.exit_code) from None
+
+
 app = typer.Typer(
     name="promptship",
+    cls=_Commands,
     help="Ship prompts like code: lint, regression suite, canary on live traffic, approval, promotion or rollback.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -44,11 +59,8 @@ app.command()(docs.docs)
 
 
 def main() -> None:
-    """Entry point: errors of promptship become one clear text and their exit status."""
+    """Entry point."""
     try:
         app()
-    except PromptshipError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)

@@ -39,11 +39,14 @@ def reject(release: ReleaseId, reason: Reason, who: Who = "", config: Config = C
 
 
 def _git_email() -> str:
-    answer = subprocess.run(
-        ["git", "config", "user.email"],  # noqa: S607 - the git on the PATH
-        capture_output=True, text=True, check=False, timeout=10,
-    )  # fmt: skip
-    if not answer.stdout.strip():
+    try:
+        answer = subprocess.run(
+            ["git", "config", "user.email"],  # noqa: S607 - the git on the PATH
+            capture_output=True, text=True, check=False, timeout=10,
+        ).stdout.strip()  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        answer = ""
+    if not answer:
         message = "say who you are with --as NAME: Git has no user.email here"
         raise Refused(message)
-    return answer.stdout.strip()
+    return answer

@@ -43,7 +43,7 @@ def gateway(config: Config = CONFIG) -> None:
     _log_to_stderr()
     settings = read_settings(config)
     kept = Secrets(settings.data, os.environ)
-    run(settings, token=kept.token, secret=kept.signing_key)
+    run(settings, token=kept.gateway_token, secret=kept.signing_key)
 
 
 def watcher(config: Config = CONFIG) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from promptship.errors import Conflict
 from promptship.lifecycle.app import App
 from promptship.lifecycle.opening import find_prompt
 from promptship.prompts.digest import canonical, digest
@@ -19,7 +20,7 @@ def adopt(app: App, prompts: Sequence[str], *, ref: str, actor: str) -> list[tup
     Raises:
         NotFound: no such commit or prompt.
         ConfigError: a prompt file is wrong; nothing of that file is adopted.
-        Conflict: a prompt that was named has a stable version already.
+        Conflict: a prompt that was named has a stable version already; nothing was adopted.
     """
     commit = app.repository.resolve(ref)
     tree = app.repository.tree(commit.id)
@@ -28,10 +29,13 @@ def adopt(app: App, prompts: Sequence[str], *, ref: str, actor: str) -> list[tup
         path for path in tree.files() if is_prompt_path(path, globs)
     ]
     loaded = [load(path, tree.read(path)).prompt for path in paths]
+    new = [prompt for prompt in loaded if app.routes.get(prompt.name) is None]
+    known = sorted({prompt.name for prompt in loaded} - {prompt.name for prompt in new})
+    if prompts and known:
+        message = f"stable version there already: {', '.join(known)}; nothing was adopted, push a change to release it"
+        raise Conflict(message)
     adopted = []
-    for prompt in loaded:
-        if not prompts and app.routes.get(prompt.name) is not None:
-            continue
+    for prompt in new:
         version = Version(digest=digest(prompt), commit=commit.id, content=canonical(prompt))
         app.routes.adopt(prompt.name, version, actor=actor, at=app.clock.now())
         adopted.append((prompt.name, version.digest))

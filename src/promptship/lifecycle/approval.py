@@ -81,7 +81,9 @@ def _checked(app: App, release: Release, *, who: str, via: str, seq: int | None)
             why = f"the plan wants somebody else than the author, and {approver.name} has no e-mail address in [[approvers]]"
             _refuse(app, release, who, via, why)
         if approver.email.lower() == release.author:
-            _refuse(app, release, who, via, f"{approver.name} wrote the change and the plan wants somebody else")
+            _refuse(
+                app, release, who, via, f"{approver.name} wrote the change and the plan wants somebody else"
+            )
     return approver
 
 

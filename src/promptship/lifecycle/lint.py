@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import PurePosixPath
@@ -117,22 +118,15 @@ def lint_tree(
         findings += about_plan
         if plan is not None:
             plans[path] = plan
-    findings += _duplicates(loaded)
+    findings += _duplicates(loaded, _named_elsewhere(tree, files, settings, loaded))
     return LintReport(findings=tuple(sorted(set(findings))), loaded=loaded, plans=plans, texts=texts)
 
 
 def suite_names(files: Sequence[str], directory: str) -> frozenset[str]:
-    """Names of the suites of a tree: the files of the suites' directory without suffix, and its sub-directories."""
-    names = set()
-    for file in files:
-        path = PurePosixPath(file)
-        if path.is_relative_to(directory):
-            rest = path.relative_to(directory)
-            if len(rest.parts) > 1:
-                names.add(rest.parts[0])
-            elif rest.suffix in SUITE_SUFFIXES:
-                names.add(rest.stem)
-    return frozenset(names)
+    """Names of the suites of a tree: the files of the suites' directory, in sub-directories too, without suffix."""
+    paths = (PurePosixPath(file) for file in files)
+    inside = (path.relative_to(directory) for path in paths if path.is_relative_to(directory))
+    return frozenset(path.with_suffix("").as_posix() for path in inside if path.suffix in SUITE_SUFFIXES)
 
 
 def _around(
@@ -233,9 +227,9 @@ def _as_findings(rule: Rule, error: ConfigError) -> list[LintFinding]:
     return findings
 
 
-def _duplicates(loaded: dict[str, Loaded]) -> Iterator[LintFinding]:
-    """Every file after the first of a name; only files that were looked at are compared."""
-    first: dict[str, str] = {}
+def _duplicates(loaded: dict[str, Loaded], elsewhere: dict[str, str]) -> Iterator[LintFinding]:
+    """Every file after the first of a name, and those whose name is taken by a file that was not looked at."""
+    first = dict(elsewhere)
     for path, prompt in loaded.items():
         name = prompt.prompt.name
         if name in first:
@@ -243,3 +237,15 @@ def _duplicates(loaded: dict[str, Loaded]) -> Iterator[LintFinding]:
             message = f"prompt `{name}` is also defined in {first[name]}"
             yield DUPLICATE_NAME.found(path, line, message, "give one of them another name")
         first.setdefault(name, path)
+
+
+def _named_elsewhere(
+    tree: Tree, files: Sequence[str], settings: Settings, loaded: Collection[str]
+) -> dict[str, str]:
+    """Name -> path of the tree's other prompts. What cannot be read has no name; it is not asked about here."""
+    names: dict[str, str] = {}
+    for path in files:
+        if path not in loaded and is_prompt_path(path, settings.repository.prompts):
+            with suppress(ConfigError):
+                names.setdefault(load(path, tree.read(path)).prompt.name, path)
+    return names

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
 
 from promptship.canary.evidence import Health, Outcome, StageCounts, Verdict
 from promptship.canary.look import take_look as judge
@@ -33,11 +35,19 @@ class _Effect:
     due: bool = False
 
 
+class Gate(Protocol):
+    """The telemetry's quality gate for one release. A check costs some 0.2 s, so between decisions an earlier one may do."""
+
+    def __call__(self, *, fresh: bool) -> Health:
+        """The health as it was checked last, or, if `fresh`, as it is now."""
+        ...
+
+
 @rereading
-def look(app: App, release_id: str, *, health: Health) -> Verdict | None:
+def look(app: App, release_id: str, *, gate: Gate) -> Verdict | None:
     """Look once at a release that has traffic; None when it has none (any more).
 
-    The lease of the dead man's switch is renewed only after the look has been written: a watcher that cannot read, judge or
+    A verdict that would have an effect is given only on telemetry that has just passed its gate. The lease of the dead man's switch is renewed only after the look has been written: a watcher that cannot read, judge or
     write loses the candidate its traffic.
 
     Raises:
@@ -51,12 +61,15 @@ def look(app: App, release_id: str, *, health: Health) -> Verdict | None:
         return None
     now = app.clock.now()
     plan = release.plan
-    counts = _counts(app, release, plan, now)
-    state, verdict = judge(
-        plan.canary, release.stage, release.looks + 1, _state(app, release, plan), counts, health,
+    judged = partial(
+        judge, plan.canary, release.stage, release.looks + 1, _state(app, release, plan), _counts(app, release, plan, now),
         elapsed_s=(now - (release.stage_started_at or now)).total_seconds(),
     )  # fmt: skip
+    state, verdict = judged(gate(fresh=False))
     effect = _effect(app, release, route, verdict, now)
+    if effect.facts and (health := gate(fresh=True)).problems:
+        state, verdict = judged(health)
+        effect = _effect(app, release, route, verdict, now)
     if effect.facts or _is_news(release, state, verdict):
         looked = e.Looked(
             stage=release.stage, look=release.looks + 1, as_of=now,

@@ -44,7 +44,6 @@ def reconcile(app: App) -> int:
             raise  # the ledger itself: the others would fare no better
         except Conflict:
             continue
-        except Exception:
-            # The one that waits longest comes first: broken, it would keep all the others waiting.
+        except Exception:  # noqa: BLE001 - the one that waits longest comes first: broken, it would keep all others waiting
             _log.exception("release %s of %s is due and cannot be moved", summary.id, summary.prompt)
     return len(due)

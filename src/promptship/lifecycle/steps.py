@@ -95,7 +95,8 @@ def _wait_for_claim(app: App, release: Release) -> Standing:
     app.ledger.append(
         release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=now, due_at=now + _WAIT_FOR_CLAIM
     )
-    return Standing.PARKED
+    # It may have ended in between, when there was nobody to wake yet.
+    return lint(app, release.id) if app.ledger.claim(release.prompt, release.id) else Standing.PARKED
 
 
 @rereading

@@ -91,7 +91,7 @@ def _is_told(app: App, release_id: str) -> bool:
 @rereading
 def _note_told(app: App, told: Release) -> None:
     release = app.release(told.id)
-    if release.phase is not told.phase:
+    if release.phase is not told.phase or _is_told(app, told.id):
         return  # rolled back while its promotion was told: that is another ending, and due
     app.ledger.append(
         release.id, [e.Concluded()], expected_seq=release.seq, actor=ACTOR, at=app.clock.now(), due_at=None

@@ -81,13 +81,13 @@ def advance(release: Release, event: e.Event) -> Release:
 def _learn(release: Release, event: e.Event) -> Release:  # one arm per kind of fact
     match event.fact:
         case e.Linted(version=version, plan=plan):
-            return replace(release, version=version, plan=Plan.model_validate(plan))
+            return replace(release, version=version, plan=Plan.model_validate(plan), reason="")
         case e.Evaluated(stable=stable, verdict=verdict):
-            return replace(release, stable=stable, suite_verdict=verdict)
+            return replace(release, stable=stable, suite_verdict=verdict, reason="")
         case e.StageStarted(stage=stage, share=share, salt=salt, stable=stable):
             return replace(
-                release, stage=stage, share=share, salt=salt, stable=stable, stage_started_at=event.at
-            )
+                release, stage=stage, share=share, salt=salt, stable=stable, stage_started_at=event.at, reason=""
+            )  # fmt: skip
         case e.Looked() as look:
             return replace(release, looks=look.look, last_look=look)
         case e.ApprovalRequested() as asked:

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+DURATION_S_MAX = 10 * 365 * 86400.0
+"""Ten years: more is a slip, and cannot be added to a date."""
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -24,13 +26,16 @@ def parse_duration(value: object) -> object:
             message = f"expected a duration such as 90s, 10m or 1h30m, got {value!r}"
             raise ValueError(message)
         return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    if isinstance(value, bool):
+        message = f"expected a duration such as 90s, 10m or 1h30m, got {str(value).lower()}"
+        raise ValueError(message)  # noqa: TRY004 - pydantic turns only this one into a finding
     return value
 
 
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    Field(ge=0),
+    Field(ge=0, le=DURATION_S_MAX),
     WithJsonSchema(
         {
             "anyOf": [
@@ -129,7 +134,9 @@ class Canary(_Plan):
     guardrails: Annotated[tuple[Guardrail, ...], Field(min_length=1)] = (
         Guardrail(metric="error_rate"),
         Guardrail(metric="refusal_rate"),
-        Guardrail(metric="latency_p95", prove=False),
+        Guardrail(
+            metric="latency_p95", tolerance=0.25, prove=False
+        ),  # a new prompt meets a cold prompt cache
     )
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """Chance of rolling back a candidate that is not worse, over the whole release, however often it is looked at."""

@@ -70,7 +70,7 @@ def timeline_rows(events: Sequence[Event]) -> list[tuple[str, str, str]]:
 def release_list(summaries: Sequence[ReleaseSummary], now: datetime) -> str:
     """The list, newest first as it came."""
     if not summaries:
-        return "no releases yet: push a change of a prompt, or run `promptship release <prompt>`"
+        return "no releases yet: push a change of a prompt, or run `promptship release open <prompt>`"
     return "\n".join(aligned([LIST_HEADER, *release_rows(summaries, now)]))
 
 

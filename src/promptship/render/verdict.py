@@ -56,7 +56,7 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     if not verdict.findings:
         return [headline(verdict)]
     lines = aligned([HEADER, *verdict_rows(verdict)])
-    return [*lines, "", *(_because(finding) for finding in verdict.findings)]
+    return [*lines, "", *(reason_line(finding) for finding in verdict.findings)]
 
 
 def verdict_markdown(verdict: Verdict) -> str:
@@ -104,7 +104,8 @@ def _side(rate: float | None, counts: Counts | None) -> str:
     return percent(rate) if counts is None else f"{percent(rate)} of {count(counts.requests)}"
 
 
-def _because(finding: Finding) -> str:
+def reason_line(finding: Finding) -> str:
+    """One finding's reason, led by its rule, and what would change it."""
     needs = f" ({one_line(finding.needs)})" if finding.needs else ""
     text = one_line(finding.because)
     return f"{text if text.startswith(finding.rule) else f'{finding.rule}: {text}'}{needs}"

@@ -40,7 +40,8 @@ class Observation(_Line):
     status: int
     """HTTP status the client saw."""
     error: bool
-    """Upstream or gateway failure (5xx, timeout, reset, malformed). A client's own 4xx or hang-up is not an error of the prompt."""
+    """The provider or the gateway failed: timeout, reset, malformed answer, any status from 400 on that the provider gave (a candidate's
+    bad parameters show up that way). What the gateway itself refuses as the client's mistake, and a hang-up, are not errors."""
     error_type: str = ""
     refusal: bool | None = None
     """None: not measurable (no text)."""

@@ -43,21 +43,28 @@ def has_session(connection: HTTPConnection, token: str, secret: bytes, now: date
 
 
 class RequireToken:
-    """ASGI middleware in front of the API: without the token there is not even a 404."""
+    """ASGI middleware in front of the API: without the token there is not even a 404. A gateway's token opens the routes only."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: str, gateway_token: str) -> None:
         self._app = app
         self._token = token
+        self._gateway_token = gateway_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 401."""
-        if scope["type"] == "http" and not bears(HTTPConnection(scope), self._token):
+        if scope["type"] == "http" and not self._may(HTTPConnection(scope)):
             refusal = unauthorized(
                 "send `Authorization: Bearer <token>`: PROMPTSHIP_TOKEN, or the file `token` in the data directory"
             )
             await refusal(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    def _may(self, connection: HTTPConnection) -> bool:
+        if bears(connection, self._token):
+            return True
+        reads_routes = connection.url.path.startswith("/api/routes")
+        return reads_routes and bears(connection, self._gateway_token)
 
 
 def _mac(token: str, secret: bytes, issued: str) -> str:

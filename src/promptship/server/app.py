@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from promptship.adapters.secrets import gateway_token
 from promptship.errors import ConfigError, Problem, PromptshipError
 from promptship.lifecycle.app import App
 from promptship.render.redact import keep_secret
@@ -51,7 +52,7 @@ def create_app(app: App, *, token: str, secret: bytes, slack_secret: str | None 
             Mount(
                 "/api",
                 routes=[*routes.ROUTES, *releases.ROUTES],
-                middleware=[Middleware(RequireToken, token)],
+                middleware=[Middleware(RequireToken, token, gateway_token(secret))],
             ),
         ],
         exception_handlers={

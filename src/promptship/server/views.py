@@ -17,7 +17,7 @@ from promptship.render.numbers import duration, moment, percent, plural, short
 from promptship.render.release import standing, timeline_rows
 from promptship.render.suite import suite_lines
 from promptship.render.table import clipped
-from promptship.render.verdict import HEADER, headline, verdict_from, verdict_rows
+from promptship.render.verdict import HEADER, headline, reason_line, verdict_from, verdict_rows
 
 _TONES: Final = {
     Phase.CANARY: "run",
@@ -62,7 +62,7 @@ def release_view(release: Release, events: Sequence[Event], change: PromptDiff |
             {
                 "cells": row,
                 "tone": _OUTCOME_TONES[finding.outcome],
-                "because": f"{finding.rule}: {finding.because}",
+                "because": reason_line(finding),
             }
             for row, finding in zip(verdict_rows(verdict), verdict.findings, strict=True)
         ]

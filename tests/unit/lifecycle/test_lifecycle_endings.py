@@ -1,12 +1,15 @@
 """Endings against everything that can happen in the same instant: one way out, and the traffic always follows it."""
 
+from dataclasses import replace
+
 import pytest
 
 from promptship.errors import IllegalTransition, NotFound, Refused
 from promptship.lifecycle.adopting import adopt
 from promptship.lifecycle.approval import approve, reject
-from promptship.lifecycle.ending import cancel, expire, roll_back_prompt
+from promptship.lifecycle.ending import cancel, end, expire, roll_back_prompt
 from promptship.lifecycle.opening import open_release
+from promptship.release.events import RolledBack
 from promptship.release.phase import Phase
 from promptship.routing.table import Split
 from tests.support.house import STAGES, House
@@ -108,6 +111,10 @@ def test_what_has_ended_cannot_be_cancelled(house: House) -> None:
     house.promote(release)
     with pytest.raises(IllegalTransition):
         cancel(house.app, release, actor="person:test", reason="too late")
+    fact = RolledBack(by="person", reason="only the words", version=None)
+    with pytest.raises(IllegalTransition):
+        end(house.app, house.release(release), fact, actor="person:test")
+    assert house.release(release).phase is Phase.PROMOTED
     assert house.serving() == house.release(release).version
 
 
@@ -167,8 +174,6 @@ def test_what_was_adopted_while_a_first_version_waited_is_not_replaced_without_a
 
 
 def test_without_approvers_a_first_version_fails_at_once_instead_of_waiting_for_nobody() -> None:
-    from dataclasses import replace
-
     house = House(plan=STAGES + "\n[plans.default.approval]\nrequired = 0\n")
     house.app = replace(house.app, settings=house.app.settings.model_copy(update={"approvers": ()}))
     house.commit()
@@ -214,8 +219,6 @@ def test_reasons_reach_the_ledger_without_secrets(house: House) -> None:
 
 
 def test_an_approver_without_an_address_cannot_be_told_from_the_author() -> None:
-    from dataclasses import replace
-
     house = House(plan=STAGES + "\n[plans.default.approval]\nnot_author = true\n")
     house.adopt()
     house.traffic(300, bad=0.1, seconds=300)

@@ -267,3 +267,17 @@ def test_a_dead_orchestrator_delays_and_loses_nothing(house: House) -> None:
     house.clock.advance(house.app.settings.watcher.retry_every + 1)
     reconcile(house.app)
     assert house.orchestrator.started == [release, release]
+
+
+def test_a_verdict_takes_effect_only_on_telemetry_that_has_just_been_checked(house: House) -> None:
+    from promptship.canary.evidence import Health
+
+    release = house.push("Be concise.")
+    house.run_flow(release)
+    house.traffic(20, bad=0.5)
+    house.look()  # the gate has passed; the next scheduled check is a minute away
+    house.measurements.health = Health(problems=("half of the rows have no latency",))
+    for _ in range(5):
+        house.traffic(200, bad=0.9)
+        house.look()
+    assert house.release(release).phase is Phase.CANARY

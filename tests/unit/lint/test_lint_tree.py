@@ -93,9 +93,9 @@ def test_the_named_paths_are_linted_and_only_they() -> None:
         lint(paths=["nowhere"])
 
 
-def test_a_suite_is_a_file_or_a_directory() -> None:
+def test_a_suite_is_a_file_in_a_subdirectory_too() -> None:
     files = ["suites/a.yaml", "suites/b.jsonl", "suites/c/cases.yaml", "suites/notes.md", "other/d.yaml"]
-    assert suite_names(files, "suites") == {"a", "b", "c"}
+    assert suite_names(files, "suites") == {"a", "b", "c/cases"}
 
 
 def test_every_rule_has_a_place_in_the_catalogue() -> None:

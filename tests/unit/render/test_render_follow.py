@@ -10,11 +10,15 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def event(fact: e.Fact, second: float) -> e.Event:
-    return e.Event(release_id="r-x", seq=0, at=START + timedelta(seconds=second), actor="a", fact=fact, prev="", hash="")
+    return e.Event(
+        release_id="r-x", seq=0, at=START + timedelta(seconds=second), actor="a", fact=fact, prev="", hash=""
+    )
 
 
 def look(outcome: Outcome, second: float) -> e.Event:
-    verdict = Verdict(stage=0, look=1, findings=(Finding(rule="error_rate", outcome=outcome, because="Because."),))
+    verdict = Verdict(
+        stage=0, look=1, findings=(Finding(rule="error_rate", outcome=outcome, because="Because."),)
+    )
     fact = e.Looked(stage=0, look=1, as_of=START, state={}, verdict=verdict.model_dump(mode="json"))
     return event(fact, second)
 

@@ -3,15 +3,17 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from promptship.adapters.secrets import gateway_token
 from promptship.errors import ConfigError, Conflict, IllegalTransition, NotFound, Refused, Unavailable
 from promptship.release.phase import Phase
 from promptship.routing.table import RoutingTable
 from promptship.server import create_app
-from tests.support.plane import CANDIDATE, STABLE, TOKEN, World, client, in_canary, opened, waiting
+from tests.support.plane import CANDIDATE, SECRET, STABLE, TOKEN, World, client, in_canary, opened, waiting
 
 PROMPT = b"name: support-reply\nmodel: gpt-x\nmessages:\n  - role: user\n    content: Hello\n"
 
@@ -322,3 +324,14 @@ async def test_no_json_makes_a_5xx(body: Any, path: str) -> None:
     async with client(World().asgi()) as http:
         answer = await http.post(path, json=body)
     assert 400 <= answer.status_code < 500
+
+
+async def test_a_gateways_token_reads_routes_and_nothing_else() -> None:
+    world = World()
+    headers = {"Authorization": f"Bearer {gateway_token(SECRET)}"}
+    transport = httpx.ASGITransport(create_app(world.app, token=TOKEN, secret=SECRET))
+    async with httpx.AsyncClient(transport=transport, base_url="http://plane", headers=headers) as http:
+        assert (await http.get("/api/routes")).status_code == 200
+        for path in ("/api/releases", "/api/prompts/support/history"):
+            assert (await http.get(path)).status_code == 401
+        assert (await http.post("/api/releases/r-x/approve", json={"who": "mira"})).status_code == 401

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import yaml
@@ -46,6 +47,22 @@ _resolve(
 )
 
 
+class _CoreLoaderOfC(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen while running
+    """The same with libyaml, which every wheel of PyYAML has."""
+
+    yaml_implicit_resolvers = CoreLoader.yaml_implicit_resolvers
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """The document's node. The Python parser refuses `[Why?]`, which YAML 1.2 (and libyaml) reads; it has the better messages."""
+    try:
+        return yaml.compose(text, Loader=CoreLoader)
+    except yaml.MarkedYAMLError:
+        with suppress(yaml.YAMLError):
+            return yaml.compose(text, Loader=_CoreLoaderOfC)
+        raise
+
+
 def read_yaml(draft: Draft, text: str, *, line: int = 1) -> Any:
     """The value of one YAML document; fills in the draft's lines and problems. `line`: where the text begins in its file.
 
@@ -62,7 +79,7 @@ def read_yaml(draft: Draft, text: str, *, line: int = 1) -> Any:
             )  # fmt: skip
             raise draft.fail()
     try:
-        node = yaml.compose(text, Loader=CoreLoader)
+        node = _compose(text)
         return None if node is None else _Reader(draft, line).value(node, "")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

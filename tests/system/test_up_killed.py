@@ -1,11 +1,16 @@
-"""`promptship up` under fire: kill -9 of every part while a release runs; the watcher stopped dead; then a plain stop."""
+"""`promptship up` under fire: kill -9 of every part while a release runs, the watcher stopped dead; approved by a click in Slack."""
 
+import hashlib
+import hmac
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_plus, urlencode
 
 import httpx
 import pytest
@@ -16,13 +21,52 @@ from promptship.adapters.telemetry.tables import TOTAL_MS
 from promptship.lifecycle.app import App
 from promptship.settings_file import load_settings
 from promptship.wiring import build
+from tests.support.standin import Asked, Said, stand_in
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("up")]
 LEASE_S = 10.0
+SLACK_SECRET = "slack-signing-secret-of-the-tests"
+
+
+class Slack:
+    """A stand-in of Slack's Web API: keeps what is posted and edited."""
+
+    def __init__(self) -> None:
+        self.posted: list[Any] = []
+        self.edited: list[Any] = []
+
+    def answer(self, asked: Asked) -> Said:
+        kept = self.edited if asked.path.endswith("chat.update") else self.posted
+        kept.append(asked)
+        return Said(200, {"ok": True, "channel": "C1", "ts": "1700000000.000100"})
 
 
 class Stack(Demo):
-    """The demo's house, with the tools to hurt it."""
+    """The demo's house with Slack, and the tools to hurt it."""
+
+    def connect_slack(self, url: str) -> None:
+        mira = 'email = "mira@acorn.example"'
+        settings = self.config.read_text().replace(mira, mira + '\nslack = "UMIRA"')
+        self.config.write_text(f'{settings}\n[slack]\nchannel = "#releases"\nbase_url = "{url}/api/"\n')
+
+    def click(self, value: str, *, user: str = "UMIRA") -> httpx.Response:
+        """What Slack sends when somebody presses Approve."""
+        action = {"action_id": "promptship_approve", "value": value}
+        payload = {
+            "type": "block_actions",
+            "user": {"id": user, "name": "m"},
+            "actions": [action],
+            "response_url": "",
+        }
+        body = urlencode({"payload": json.dumps(payload)}).encode()
+        at = str(int(time.time()))
+        mac = hmac.new(SLACK_SECRET.encode(), b"v0:" + at.encode() + b":" + body, hashlib.sha256).hexdigest()
+        headers = {
+            "X-Slack-Request-Timestamp": at, "X-Slack-Signature": f"v0={mac}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }  # fmt: skip
+        url = f"http://127.0.0.1:{self.ports['4280']}/slack/interactions"
+        return httpx.post(url, content=body, headers=headers, timeout=20)
 
     def app(self) -> App:
         return build(load_settings(self.config))
@@ -59,21 +103,30 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def slack() -> Slack:
+    return Slack()
+
+
+@pytest.fixture
+def stack(tmp_path: Path, slack: Slack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-of-the-tests")
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", SLACK_SECRET)
     stack = Stack(tmp_path)
     stack.prepare()
-    try:
-        stack.start()
-        yield stack
-    finally:
-        stack.stop()
+    with stand_in(slack.answer) as server:
+        stack.connect_slack(server.url)
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.stop()
 
 
 def lines_in(place: Path) -> int:
     return sum(1 for file in place.glob("*.jsonl") for line in file.read_bytes().splitlines() if line)
 
 
-def test_a_release_survives_kill_9_of_every_part(stack: Stack) -> None:
+def test_a_release_survives_kill_9_of_every_part(stack: Stack, slack: Slack) -> None:
     app = stack.app()
     (release,) = stack.push("1-better", "support: answer in numbered steps")
     stack.kill("runner")
@@ -86,16 +139,32 @@ def test_a_release_survives_kill_9_of_every_part(stack: Stack) -> None:
     for part in ("server", "gateway", "watcher"):
         stack.kill(part)
     wait_for(lambda: app.release(release).phase == "awaiting_approval", 150, "the canary to be judged")
+    wait_for(lambda: bool(slack.posted), 60, "the card in Slack")
     stack.kill("prefect")
-    stack.ship("approve", release, "--as", "mira")
+    value = button_value(slack.posted[0].body.decode())
+    assert stack.click(value, user="USTRANGER").status_code == 200
+    assert app.release(release).phase == "awaiting_approval"
+    assert stack.click(value).status_code == 200
     wait_for(lambda: app.release(release).phase == "promoted", 120, "promotion after Prefect was killed")
 
     kinds = [event.fact.kind for event in app.ledger.events(release)]
     once = ["requested", "linted", "evaluated", "approval_requested", "approved", "promoted"]
     assert [kind for kind in kinds if kind in once] == once
     assert kinds.count("stage_started") == 2
+    assert kinds.count("approval_refused") == 1
+    wait_for(
+        lambda: "promptship_approve" not in slack.edited[-1].body.decode(), 60, "the card to lose its buttons"
+    )
+    assert len(slack.posted) == 1
     assert app.ledger.verify().problems == ()
     no_request_lost_or_doubled(stack)
+
+
+def button_value(body: str) -> str:
+    """The value of the card's buttons, however the body is encoded."""
+    found = re.search(r'\{\\*"release_id.*?\}', unquote_plus(body))
+    assert found is not None, body
+    return found.group(0).replace("\\", "")
 
 
 def dead_mans_switch(stack: Stack) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from promptship.evals.runner import run
 from promptship.evals.suite import load_suite
 from promptship.evals.verdict import SuiteVerdict
 from promptship.lifecycle.app import App
+from promptship.lifecycle.steps import Standing, evaluated, record_evaluation
 from promptship.prompts.digest import from_canonical
 from promptship.prompts.model import Prompt
 from promptship.release.history import Release
@@ -29,6 +31,17 @@ class Evaluation:
     verdict: dict[str, Any]
     passes: bool
     because: str
+
+
+def run_suites(app: App, release_id: str) -> Standing:
+    """The step between lint and canary: run the suites once and write their verdict down. Errors as `evaluate`."""
+    standing = evaluated(app, release_id)
+    if standing is not None:
+        return standing
+    outcome = asyncio.run(evaluate(app, release_id))
+    return record_evaluation(
+        app, release_id, stable=outcome.stable, verdict=outcome.verdict, passes=outcome.passes, because=outcome.because
+    )  # fmt: skip
 
 
 async def evaluate(app: App, release_id: str) -> Evaluation:

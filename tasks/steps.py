@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from prefect import task
@@ -14,7 +13,7 @@ from promptship.lifecycle.app import App
 from promptship.lifecycle.steps import Standing
 from promptship.lifecycle.stumbling import stumble
 from promptship.tasks import report
-from promptship.tasks.evaluation import evaluate
+from promptship.tasks.evaluation import run_suites
 from promptship.tasks.policy import RETRIES, STEP
 from promptship.wiring import app
 
@@ -28,7 +27,7 @@ def lint(release_id: str) -> Standing:
 @task(name="regress", **STEP)
 def regress(release_id: str) -> Standing:
     """Run the suites, candidate against stable."""
-    return _attempt("regress", _run_suites, release_id, tell=report.regression)
+    return _attempt("regress", run_suites, release_id, tell=report.regression)
 
 
 @task(name="canary", **STEP)
@@ -54,21 +53,6 @@ def conclude(release_id: str) -> str:
     """Show the canary's last verdict, tell how the release ended if it has; returns the phase it stands in."""
     report.canary(app(), release_id)
     return telling.conclude(app(), release_id).value
-
-
-def _run_suites(app: App, release_id: str) -> Standing:
-    standing = steps.evaluated(app, release_id)
-    if standing is not None:
-        return standing
-    outcome = asyncio.run(evaluate(app, release_id))
-    return steps.record_evaluation(
-        app,
-        release_id,
-        stable=outcome.stable,
-        verdict=outcome.verdict,
-        passes=outcome.passes,
-        because=outcome.because,
-    )
 
 
 def _attempt(

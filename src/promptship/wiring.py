@@ -48,16 +48,23 @@ def build(settings: Settings) -> App:
     private_directory(settings.data)
     engine = connect(settings.ledger_url)
     migrate(engine)
+    measurements = SpoolMeasurements(engine, settings.spool, clock, bucket_s=settings.telemetry.bucket)
+
+    def close() -> None:
+        measurements.close()
+        engine.dispose()
+
     return App(
         settings=settings,
         ledger=SqlLedger(engine),
         routes=SqlRoutes(engine, clock),
-        measurements=SpoolMeasurements(engine, settings.spool, clock, bucket_s=settings.telemetry.bucket),
+        measurements=measurements,
         models=HttpModels(settings.providers, settings.models, os.environ),
         approvals=approvals_for(settings, os.environ),
         repository=GitRepository((settings.root / settings.repository.url).resolve()),
         orchestrator=PrefectOrchestrator(settings.prefect_api_url),
         clock=clock,
+        close=close,
     )
 
 

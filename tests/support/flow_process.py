@@ -5,7 +5,6 @@
 The steps, the ledger, Git and the provider are the product's own; only Prefect is left out, which holds no truth.
 """
 
-import asyncio
 import os
 import signal
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 from promptship.lifecycle import steps, telling
 from promptship.lifecycle.app import App
 from promptship.settings_file import load_settings
-from promptship.tasks.evaluation import evaluate
+from promptship.tasks.evaluation import run_suites
 from promptship.wiring import build
 
 
@@ -36,23 +35,8 @@ class DeadlyLedger:
         return written
 
 
-def regress(app: App, release_id: str) -> steps.Standing:
-    standing = steps.evaluated(app, release_id)
-    if standing is not None:
-        return standing
-    outcome = asyncio.run(evaluate(app, release_id))
-    return steps.record_evaluation(
-        app,
-        release_id,
-        stable=outcome.stable,
-        verdict=outcome.verdict,
-        passes=outcome.passes,
-        because=outcome.because,
-    )
-
-
 def run(app: App, release_id: str) -> str:
-    for step in (steps.lint, regress, steps.start_canary, telling.ask, steps.promote):
+    for step in (steps.lint, run_suites, steps.start_canary, telling.ask, steps.promote):
         if step(app, release_id) is not steps.Standing.GO_ON:
             break
     return telling.conclude(app, release_id).value

@@ -132,13 +132,16 @@ def test_killed_after_every_event_the_release_ends_the_same(
     calm, wild = tmp_path / "calm", tmp_path / "wild"
     calm.mkdir()
     wild.mkdir()
-    expected = through(*repository(calm, port), killed=False)
+    config, app = repository(calm, port)
+    expected = through(config, app, killed=False)
+    app.close()
     calls = paid.calls
     config, app = repository(wild, port)
     assert through(config, app, killed=True) == expected
     assert paid.calls == 2 * calls, "an answer was paid twice"
     assert app.ledger.verify().problems == ()
     route = app.routes.get("greet")
+    app.close()
     assert route is not None
     assert route.split is None
     assert expected == [

@@ -69,7 +69,8 @@ class Stack(Demo):
         return httpx.post(url, content=body, headers=headers, timeout=20)
 
     def app(self) -> App:
-        return build(load_settings(self.config))
+        self.built = build(load_settings(self.config))
+        return self.built
 
     def pid(self, part: str) -> int:
         return int((self.place / f".promptship/logs/{part}.pid").read_text())
@@ -119,6 +120,7 @@ def stack(tmp_path: Path, slack: Slack, monkeypatch: pytest.MonkeyPatch) -> Iter
             stack.start()
             yield stack
         finally:
+            stack.built.close()
             stack.stop()
 
 
@@ -200,3 +202,4 @@ def no_request_lost_or_doubled(stack: Stack) -> None:
             )
 
     wait_for(lambda: counted() == lines_in(spool), 30, "every line to be counted")
+    engine.dispose()

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from promptship.cli import adopt, approve, audit, diff, docs, history, hook, release, start, up
+from promptship.cli import adopt, approve, audit, context, diff, docs, history, hook, release, start, up
 from promptship.cli.eval import eval_
 from promptship.cli.lint import lint
 from promptship.errors import PromptshipError
@@ -27,6 +27,8 @@ class _Commands(TyperGroup):
         except PromptshipError as error:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
+        finally:
+            context.close()
 
 
 app = typer.Typer(

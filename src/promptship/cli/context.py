@@ -27,6 +27,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; kept in the ledger.")]
 
 
+_in_use: list[App] = []
+
+
 def settings(config: Path) -> Settings:
     """Settings from the file. ConfigError names the file that is missing."""
     from promptship.settings_file import load_settings
@@ -40,10 +43,18 @@ def settings(config: Path) -> Settings:
 
 
 def app(config: Path) -> App:
-    """The ports of this installation."""
+    """The ports of this installation, until the command ends."""
     from promptship.wiring import build
 
-    return build(settings(config))
+    built = build(settings(config))
+    _in_use.append(built)
+    return built
+
+
+def close() -> None:
+    """Give back what the command has used."""
+    while _in_use:
+        _in_use.pop().close()
 
 
 def actor() -> str:

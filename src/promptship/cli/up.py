@@ -32,6 +32,7 @@ def up(config: Config = CONFIG) -> None:
 
     app = build(settings)  # migrates the ledger once, and reports a wrong setting before anything is started
     _ = secrets(app.settings).token, secrets(app.settings).signing_key
+    app.close()
     began = time.time()
     supervisor = Supervisor(
         parts=_parts(settings, config, began),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from promptship.ports import (
@@ -31,6 +32,8 @@ class App:
     repository: Repository
     orchestrator: Orchestrator
     clock: Clock
+    close: Callable[[], None] = lambda: None
+    """Gives back connections; nothing works afterwards."""
 
     def release(self, release_id: str) -> Release:
         """Where a release stands now; NotFound when there is none."""

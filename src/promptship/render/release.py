@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from promptship.ports import ReleaseSummary
-from promptship.release.events import Event, Looked
+from promptship.release.events import Event, Linted, Looked, Rejected
 from promptship.release.history import Release
 from promptship.release.phase import Phase
 from promptship.render.facts import PHASE_WORDS, fact_line
 from promptship.render.numbers import clock, duration, moment, percent, plural, short
-from promptship.render.suite import suite_lines
+from promptship.render.suite import case_lines, suite_lines
 from promptship.render.table import aligned, clipped, one_line
 from promptship.render.verdict import verdict_from, verdict_lines
 
@@ -21,7 +21,13 @@ LIST_HEADER = ("release", "prompt", "phase", "commit", "author", "opened", "move
 def release_text(release: Release, events: Sequence[Event]) -> str:
     """Everything a person needs about one release: where it stands and why, the evidence, the timeline."""
     lines = [title(release), *_facts(release)]
-    suite = suite_lines(release.suite_verdict)
+    notes = _lint_lines(events)
+    if notes:
+        lines += ["", "lint", *(f"  {line}" for line in notes)]
+    suite = [
+        *suite_lines(release.suite_verdict),
+        *(f"  {line}" for line in case_lines(release.suite_verdict)),
+    ]
     if suite:
         lines += ["", "suite", *(f"  {line}" for line in suite)]
     verdict = verdict_from(release.last_look.verdict) if release.last_look else None
@@ -29,6 +35,16 @@ def release_text(release: Release, events: Sequence[Event]) -> str:
         heading = f"canary, stage {verdict.stage + 1}, look {verdict.look}"
         lines += ["", heading, *(f"  {line}".rstrip() for line in verdict_lines(verdict))]
     return "\n".join([*lines, "", "timeline", *timeline(events)])
+
+
+def _lint_lines(events: Sequence[Event]) -> list[str]:
+    """The findings that lint left in the ledger, as `promptship lint` begins its lines."""
+    found = [event.fact.findings for event in events if isinstance(event.fact, Linted | Rejected)]
+    return [
+        f"{finding.get('path')}:{finding.get('line')}: {finding.get('rule')} [{finding.get('severity')}] {finding.get('message')}"
+        for findings in found
+        for finding in findings
+    ]
 
 
 def title(release: Release) -> str:

@@ -26,6 +26,38 @@ def suite_lines(verdict: Mapping[str, Any] | None) -> list[str]:
     return [_line(verdict, _text(verdict, "suite", "name"))]
 
 
+def case_lines(verdict: Mapping[str, Any] | None, *, most: int = 12) -> list[str]:
+    """The flip list: one line per case that did not simply stay as it was, worst first, at most `most` per suite."""
+    suites = (verdict or {}).get("suites")
+    parts = suites if isinstance(suites, list | tuple) else [verdict or {}]
+    lines: list[str] = []
+    for part in parts:
+        changes = part.get("changes") if isinstance(part, Mapping) else None
+        found = [change for change in changes or () if isinstance(change, Mapping)]
+        lines += [_case(change) for change in found[:most]]
+        if len(found) > most:
+            lines.append(f"and {len(found) - most} more")
+    return lines
+
+
+def _case(change: Mapping[str, Any]) -> str:
+    """`refund: regressed; candidate 0 of 3, stable 3 of 3; fails is-json 3 times`."""
+    tallies = [
+        f"{arm} {tally.get('passed')} of {tally.get('trials')}"
+        for arm in ("candidate", "stable")
+        if isinstance(tally := change.get(arm), Mapping)
+    ]
+    failing = [
+        f"fails {one_line(str(label))} {plural(int(times), 'time')}"
+        for label, times in change.get("failing") or ()
+    ]
+    return "; ".join(
+        part
+        for part in (f"{_text(change, 'case')}: {_text(change, 'change')}", ", ".join(tallies), *failing)
+        if part
+    )
+
+
 def _line(verdict: Mapping[str, Any], name: str) -> str:
     outcome = _text(verdict, "outcome").replace("_", " ") or NOT_MEASURED
     parts = [

@@ -3,7 +3,8 @@
 import json
 import socket
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ class Installation:
 
     root: Path
     git: GitMaker
+    built: list[App] = field(default_factory=list)
 
     @property
     def config(self) -> Path:
@@ -66,7 +68,8 @@ class Installation:
         return error.removeprefix("error: ")
 
     def app(self) -> App:
-        return build(load_settings(self.config))
+        self.built.append(build(load_settings(self.config)))
+        return self.built[-1]
 
     def opened(self, text: str) -> str:
         """Commit and open; returns the release's id."""
@@ -86,13 +89,16 @@ class Installation:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
     (tmp_path / "promptship.toml").write_text(SETTINGS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
     monkeypatch.delenv("PROMPTSHIP_CONFIG", raising=False)
-    return Installation(tmp_path, GitMaker(tmp_path / "prompts.git", bare=True))
+    installation = Installation(tmp_path, GitMaker(tmp_path / "prompts.git", bare=True))
+    yield installation
+    for app in installation.built:
+        app.close()
 
 
 COMMANDS = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from promptship.canary.evidence import Outcome
-from promptship.release.events import ApprovalRequested, Event, Looked
+from promptship.release.events import ApprovalRequested, Concluded, Event, Looked
 from promptship.render.facts import fact_line
 from promptship.render.verdict import verdict_from
 
@@ -23,6 +23,8 @@ class Following:
 
     def lines(self, event: Event) -> Iterator[str]:
         """The lines to print for this event: one, or none."""
+        if isinstance(event.fact, Concluded):
+            return  # the ending was told to others; here it has just been seen
         if isinstance(event.fact, Looked) and not self._is_news(event, event.fact):
             return
         if not isinstance(event.fact, Looked):

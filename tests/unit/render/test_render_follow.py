@@ -34,9 +34,10 @@ def test_a_look_is_shown_exactly_when_it_says_something_else_or_some_time_has_pa
     assert shown(*looks) == [True, False, True, True, False, True]
 
 
-def test_everything_but_looks_is_always_shown() -> None:
+def test_everything_but_looks_is_always_shown_except_the_telling() -> None:
     stage = event(e.StageStarted(stage=1, share=0.5, salt="s", stable="d"), 1)
-    assert shown(look(Outcome.HOLD, 0), stage, stage) == [True, True, True]
+    concluded = event(e.Concluded(), 2)
+    assert shown(look(Outcome.HOLD, 0), stage, stage, concluded) == [True, True, True, False]
 
 
 def test_while_people_think_only_a_rollback_is_news() -> None:

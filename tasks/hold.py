@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 from promptship.errors import PromptshipError
+from promptship.lifecycle.reconcile import run_lease
 from promptship.wiring import app
 
 _log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ def moving(release_id: str) -> Iterator[bool]:
     its lease (a long pause of the machine) can do no harm.
     """
     ledger, clock = app().ledger, app().clock
-    name, holder, ttl_s = f"run:{release_id}", uuid4().hex, app().settings.watcher.run_lease
+    name, holder, ttl_s = run_lease(release_id), uuid4().hex, app().settings.watcher.run_lease
     if not ledger.acquire(name, holder, ttl_s=ttl_s, at=clock.now()):
         yield False
         return

@@ -19,7 +19,7 @@ from promptship.lifecycle.steps import ask_for
 from promptship.settings_file import load_settings
 from promptship.wiring import build
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "name: greet\nowner: a@b.example\nmodel: sim-1\nmessages:\n  - role: user\n    content: {text}\n"
 SETTINGS = """

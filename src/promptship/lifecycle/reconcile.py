@@ -31,6 +31,20 @@ def nudge(app: App, release_id: str) -> None:
         _log.warning("no run could be started for release %s yet: %s", release_id, error)
 
 
+def run_lease(release_id: str) -> str:
+    """Name of the lease that a run holds while it moves a release."""
+    return f"run:{release_id}"
+
+
+def _is_moving(app: App, release_id: str) -> bool:
+    """Whether a live run holds the release: a suite may take an hour, and a second run would only find that out."""
+    asker = uuid4().hex
+    if not app.ledger.acquire(run_lease(release_id), asker, ttl_s=0.0, at=app.clock.now()):
+        return True
+    app.ledger.let_go(run_lease(release_id), asker)
+    return False
+
+
 def reconcile(app: App) -> int:
     """Start a run for every due release that none is moving, and expire approvals; returns how many were due."""
     now = app.clock.now()
@@ -39,7 +53,8 @@ def reconcile(app: App) -> int:
         try:
             if summary.phase is Phase.AWAITING_APPROVAL:
                 expire(app, summary.id)
-            nudge(app, summary.id)
+            if not _is_moving(app, summary.id):
+                nudge(app, summary.id)
         except Unavailable:
             raise  # the ledger itself: the others would fare no better
         except Conflict:

@@ -6,7 +6,7 @@ from promptship.errors import Refused
 from promptship.lifecycle.approval import approve, reject
 from promptship.lifecycle.ending import cancel, roll_back_prompt
 from promptship.lifecycle.opening import open_for_push, open_release
-from promptship.lifecycle.reconcile import reconcile
+from promptship.lifecycle.reconcile import reconcile, run_lease
 from promptship.release.phase import Phase
 from tests.support.house import STAGES, House
 
@@ -281,3 +281,15 @@ def test_a_verdict_takes_effect_only_on_telemetry_that_has_just_been_checked(hou
         house.traffic(200, bad=0.9)
         house.look()
     assert house.release(release).phase is Phase.CANARY
+
+
+def test_a_release_that_a_live_run_is_moving_gets_no_second_run(house: House) -> None:
+    release = house.push("Say hello twice.")
+    house.orchestrator.runs.clear()
+    house.clock.advance(house.app.settings.watcher.retry_every + 1)
+    assert house.ledger.acquire(run_lease(release), "a live run", ttl_s=30, at=house.clock.now())
+    reconcile(house.app)
+    assert house.orchestrator.started == []
+    house.clock.advance(31)  # the run died: nobody renewed its lease
+    reconcile(house.app)
+    assert house.orchestrator.started == [release]

@@ -133,7 +133,8 @@ class WatcherSettings(_Section):
     every: Duration = 5.0
     """Seconds between looks; must be well below every plan's lease."""
     gate_every: Duration = 60.0
-    """Seconds between runs of the telemetry quality gate (a failing one is repeated at every look)."""
+    """Seconds between runs of the telemetry quality gate. A failing one is repeated at every look, and before a verdict takes effect
+    (more traffic, rollback, approval) it always runs anew."""
     retry_every: Duration = 60.0
     """Seconds after which a due release that no run has moved gets another run."""
     run_lease: Duration = 30.0

@@ -25,7 +25,7 @@ SIGNATURE_HEADER: Final = "X-Promptship-Signature"
 TIMESTAMP_HEADER: Final = "X-Promptship-Timestamp"
 AGE_S_MAX: Final = 300
 """Older (or future) announcements are refused: one that was overheard is worth nothing later."""
-TIMEOUT_S: Final = 15.0
+TIMEOUT_S: Final = 6.0
 """The person who pushes waits for this."""
 
 _MARK: Final = "# Written by promptship; changes are lost when it is installed again."
@@ -97,6 +97,9 @@ def announce(server_url: str, secret: bytes, push: Push, *, now: datetime) -> li
             trust_env=not is_loopback(server_url),
         )  # fmt: skip
         said = orjson.loads(answer.content)
+    except httpx.ReadTimeout:
+        slow = f"the control plane at {server_url} has not answered within {TIMEOUT_S:g} s"
+        return [f"promptship: your push is stored, and {slow}: see `promptship release list` in a moment."]
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         nobody = f"the control plane at {server_url} does not answer ({type(error).__name__})"
         advice = "start it with `promptship up`, then run `promptship release open <prompt>`"
@@ -197,7 +200,9 @@ def _told(status: int, said: Any) -> list[str]:
         return [f"promptship: {said['ignored']}"]
     releases = [release for release in said.get("releases", []) if isinstance(release, dict)]
     if not releases:
-        return ["promptship: no prompt changed, nothing to release."]
+        advice = "after a change of a suite or plan run `promptship release open <prompt>`"
+        kept = "a prompt whose file was removed is served on"
+        return [f"promptship: no prompt was added or changed, so nothing is released ({advice}; {kept})."]
     lines = []
     for release in releases:
         verb = "opened release" if release.get("created") else "already has release"

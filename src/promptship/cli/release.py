@@ -56,7 +56,9 @@ def list_(
     if json:
         print_json([asdict(summary) for summary in summaries])
     else:
-        print(release_list(summaries, app.clock.now()))
+        print(
+            release_list(summaries, app.clock.now()) if summaries or not open_only else "no release is open"
+        )
 
 
 @app.command()

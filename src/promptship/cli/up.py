@@ -42,14 +42,16 @@ def up(config: Config = CONFIG) -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop.set())
+    failed = False
     try:
-        ready = _start(supervisor)
-        if ready:
+        if _start(supervisor):
             _greet(settings)
             supervisor.keep_running()
+        failed = not supervisor.stop.is_set()
     finally:
+        supervisor.say("stopping")
         supervisor.stop_all()
-    if not ready and not supervisor.stop.is_set():
+    if failed:
         raise typer.Exit(3)
 
 
@@ -58,6 +60,8 @@ def _start(supervisor: Supervisor) -> bool:
         supervisor.start(part)
     for part in supervisor.parts:
         if not supervisor.wait_ready(part, timeout_s=START_S_MAX):
+            if supervisor.stop.is_set():
+                return False
             log = supervisor.logs / f"{part.name}.log"
             supervisor.say(f"{part.name} did not start; the end of {log}:\n{_tail(log)}")
             return False

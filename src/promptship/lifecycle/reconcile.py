@@ -8,6 +8,7 @@ from uuid import uuid4
 from promptship.errors import Conflict, Unavailable
 from promptship.lifecycle.app import App
 from promptship.lifecycle.ending import expire
+from promptship.ports import ReleaseSummary
 from promptship.release.phase import Phase
 
 _log = logging.getLogger(__name__)
@@ -36,13 +37,17 @@ def run_lease(release_id: str) -> str:
     return f"run:{release_id}"
 
 
-def _is_moving(app: App, release_id: str) -> bool:
-    """Whether a live run holds the release: a suite may take an hour, and a second run would only find that out."""
+def _can_move(app: App, summary: ReleaseSummary) -> bool:
+    """Whether a run would have anything to do. Asked here because a run costs seconds of CPU only to find out.
+
+    Not while a live run holds the release (a suite may take an hour), nor while it waits for another release of its prompt,
+    which may be a canary of days. A free prompt is claimed for it.
+    """
     asker = uuid4().hex
-    if not app.ledger.acquire(run_lease(release_id), asker, ttl_s=0.0, at=app.clock.now()):
-        return True
-    app.ledger.let_go(run_lease(release_id), asker)
-    return False
+    if not app.ledger.acquire(run_lease(summary.id), asker, ttl_s=0.0, at=app.clock.now()):
+        return False
+    app.ledger.let_go(run_lease(summary.id), asker)
+    return summary.phase is not Phase.REQUESTED or app.ledger.claim(summary.prompt, summary.id)
 
 
 def reconcile(app: App) -> int:
@@ -53,7 +58,7 @@ def reconcile(app: App) -> int:
         try:
             if summary.phase is Phase.AWAITING_APPROVAL:
                 expire(app, summary.id)
-            if not _is_moving(app, summary.id):
+            if _can_move(app, summary):
                 nudge(app, summary.id)
         except Unavailable:
             raise  # the ledger itself: the others would fare no better

@@ -29,8 +29,6 @@ ACTOR: Final = "flow"
 WAITING: Final = "wait"
 """Step of a stumble that is none: another release of the prompt has to end first."""
 DEFAULT_GIVE_UP_S: Final[float] = Plan.model_fields["give_up_after"].default
-_WAIT_FOR_CLAIM: Final = timedelta(minutes=5)
-"""A release that waits for another of its prompt is woken by that one's end; this is for when that wake-up is lost."""
 
 
 class Standing(StrEnum):
@@ -92,9 +90,9 @@ def _first_of(errors: Sequence[LintFinding]) -> str:
 def _wait_for_claim(app: App, release: Release) -> Standing:
     fact = e.Stumbled(step=WAITING, reason="waits for the running release of this prompt to end")
     now = app.clock.now()
-    app.ledger.append(
-        release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=now, due_at=now + _WAIT_FOR_CLAIM
-    )
+    # The other's end wakes it; should that wake-up be lost, the reconciler finds it due, and the prompt free.
+    due_at = now + timedelta(seconds=app.settings.watcher.retry_every)
+    app.ledger.append(release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=now, due_at=due_at)
     # It may have ended in between, when there was nobody to wake yet.
     return lint(app, release.id) if app.ledger.claim(release.prompt, release.id) else Standing.PARKED
 

@@ -212,7 +212,8 @@ def render_text(template: str, values: Mapping[str, Any], *, chars_max: int = RE
     left = chars_max
     for piece in compiled(template).generate({**values, _BUDGET: [LOOPS_MAX]}):
         left -= len(piece)
-        _at_most(-left, 0, "characters") if left < 0 else pieces.append(piece)
+        _at_most(chars_max - left, chars_max, "characters")
+        pieces.append(piece)
     return "".join(pieces)
 
 

@@ -107,14 +107,14 @@ def test_announces_signed_and_tells_what_was_opened() -> None:
     ("said", "told"),
     [
         (Said(202, {"releases": [], "ignored": "only main is released"}), "only main is released"),
-        (Said(202, {"releases": []}), "no prompt changed"),
+        (Said(202, {"releases": []}), "nothing is released"),
         (
             Said(401, {"error": {"type": "Unauthorized", "message": "wrong key"}}),
             r"nothing was opened \(401\): wrong key",
         ),
         (Said(503, {"error": "odd"}), "nothing was opened"),
         (Said(200, b"<html>"), "not as a control plane does"),
-        (Said(202, ["odd"]), "no prompt changed"),
+        (Said(202, ["odd"]), "nothing is released"),
     ],
 )
 def test_tells_why_nothing_was_opened(said: Said, told: str) -> None:

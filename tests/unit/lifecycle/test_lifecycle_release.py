@@ -293,3 +293,21 @@ def test_a_release_that_a_live_run_is_moving_gets_no_second_run(house: House) ->
     house.clock.advance(31)  # the run died: nobody renewed its lease
     reconcile(house.app)
     assert house.orchestrator.started == [release]
+
+
+def test_a_lost_wake_up_is_made_good_and_waiting_costs_no_runs(house: House) -> None:
+    running = house.push("Say hello twice.")
+    house.run_flow(running)
+    waiting = house.push("Say hello three times.")
+    assert house.run_flow(waiting) == "requested"
+    house.orchestrator.runs.clear()
+    for _ in range(3):
+        house.clock.advance(house.app.settings.watcher.retry_every + 1)
+        reconcile(house.app)
+    assert house.orchestrator.started == []
+    cancel(house.app, running, actor="person:test", reason="make room")
+    house.orchestrator.down = True
+    house.run_flow(running)  # concludes, and cannot wake anybody
+    house.orchestrator.down = False
+    reconcile(house.app)
+    assert waiting in house.orchestrator.started

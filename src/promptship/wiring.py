@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+from promptship.adapters.clock import SystemClock
 from promptship.adapters.database import connect, migrate
 from promptship.adapters.git import GitRepository
 from promptship.adapters.ledger.sql_ledger import SqlLedger
@@ -26,14 +26,6 @@ from promptship.settings_file import load_settings
 
 CONFIG_VARIABLE = "PROMPTSHIP_CONFIG"
 """Environment variable that names promptship.toml for processes that are started without arguments, such as flow runs."""
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> datetime:
-        """Wall time, UTC."""
-        return datetime.now(UTC)
 
 
 def build(settings: Settings) -> App:

@@ -9,12 +9,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
-from datetime import UTC, datetime
 from types import FrameType
 from typing import Final
 
 import uvicorn
 
+from promptship.adapters.clock import SystemClock
 from promptship.adapters.providers import Endpoints, HttpUpstream
 from promptship.adapters.route_feed import HttpRouteFeed
 from promptship.adapters.telemetry.spool import SpoolWriter
@@ -31,11 +31,6 @@ STOP_S_MAX: Final = 10
 _KEEP_ALIVE_S: Final = 65
 KEPT_ROUTES: Final = "gateway-routes.json"
 """The last known routes, in the data directory."""
-
-
-class _SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 class _Server(uvicorn.Server):
@@ -78,7 +73,7 @@ def build(
         upstream=upstream,
         spool=spool,
         secret=secret,
-        clock=clock or _SystemClock(),
+        clock=clock or SystemClock(),
         kept=KeptRoutes(settings.data / KEPT_ROUTES),
         settings=settings.gateway,
     )
@@ -102,7 +97,7 @@ async def serve(
     Raises:
         Unavailable: the address is taken or not ours.
     """
-    clock = _SystemClock()
+    clock = SystemClock()
     listener = _listening(settings.gateway.host, settings.gateway.port)
     app = build(
         settings,

@@ -14,7 +14,7 @@ from promptship.errors import NotFound
 from promptship.lifecycle.app import App
 from promptship.lifecycle.ending import without_split
 from promptship.lifecycle.race import rereading
-from promptship.lifecycle.steps import ask_for
+from promptship.lifecycle.steps import ask_for, begin_stage
 from promptship.ports import RouteChange
 from promptship.release import events as e
 from promptship.release.history import Release
@@ -47,8 +47,9 @@ class Gate(Protocol):
 def look(app: App, release_id: str, *, gate: Gate) -> Verdict | None:
     """Look once at a release that has traffic; None when it has none (any more).
 
-    A verdict that would have an effect is given only on telemetry that has just passed its gate. The lease of the dead man's switch is renewed only after the look has been written: a watcher that cannot read, judge or
-    write loses the candidate its traffic.
+    A verdict that would have an effect is given only on telemetry that has just passed its gate. The lease of the dead man's
+    switch is renewed only after the look has been written: a watcher that cannot read, judge or write loses the candidate its
+    traffic.
 
     Raises:
         Unavailable: ledger or telemetry did not answer; the lease was not renewed.
@@ -137,11 +138,7 @@ def _advance(app: App, release: Release, route: Route, verdict: Verdict, now: da
         if release.plan.approval.required == 0:
             return _Effect((e.Approved(approvers=()),), due=True)
         return _Effect((ask_for(app, release, "promote", headline(verdict)),), due=True)
-    share = release.plan.canary.stages[following].share
-    change = RouteChange(
-        prompt=release.prompt, expected_revision=route.revision, stable=route.stable, commit=route.commit,
-        release_id=release.id, candidate=release.version, stage=following, share=share, salt=release.salt,
-        lease_until=now + timedelta(seconds=release.plan.canary.lease),
-    )  # fmt: skip
-    fact = e.StageStarted(stage=following, share=share, salt=release.salt, stable=release.stable)
+    fact, change = begin_stage(
+        release, release.plan, route, following, stable=release.stable, salt=release.salt, now=now
+    )
     return _Effect((fact,), change)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from promptship.release.history import Release
 from promptship.release.phase import OPEN, Phase
 from promptship.release.plan import Plan
 from promptship.render.redact import redact
-from promptship.routing.table import Version
+from promptship.routing.table import Route, Version
 
 ACTOR: Final = "flow"
 WAITING: Final = "wait"
@@ -141,16 +141,23 @@ def start_canary(app: App, release_id: str) -> Standing:
         reason = "stable changed while the suites ran; release this commit again"
         _append(app, release, e.Cancelled(reason=reason), now_due=True)
         return Standing.OVER
-    stage = release.plan.canary.stages[0]
     now = app.clock.now()
-    change = RouteChange(
-        prompt=release.prompt, expected_revision=route.revision, stable=route.stable, commit=route.commit,
-        release_id=release.id, candidate=release.version, stage=0, share=stage.share, salt=release.id,
-        lease_until=now + timedelta(seconds=release.plan.canary.lease),
-    )  # fmt: skip
-    fact = e.StageStarted(stage=0, share=stage.share, salt=release.id, stable=route.stable)
+    fact, change = begin_stage(release, release.plan, route, 0, stable=route.stable, salt=release.id, now=now)
     app.ledger.append(release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=now, route=change)
     return Standing.PARKED
+
+
+def begin_stage(
+    release: Release, plan: Plan, route: Route, number: int, *, stable: str, salt: str, now: datetime
+) -> tuple[e.StageStarted, RouteChange]:
+    """What gives the candidate the share of a stage: the fact, and the route change that goes with it, under a fresh lease."""
+    share = plan.canary.stages[number].share
+    change = RouteChange(
+        prompt=release.prompt, expected_revision=route.revision, stable=stable, commit=route.commit,
+        release_id=release.id, candidate=release.version, stage=number, share=share, salt=salt,
+        lease_until=now + timedelta(seconds=plan.canary.lease),
+    )  # fmt: skip
+    return e.StageStarted(stage=number, share=share, salt=salt, stable=stable), change
 
 
 def ask_for(app: App, release: Release, question: Any, reason: str) -> e.ApprovalRequested:

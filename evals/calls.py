@@ -1,107 +1,271 @@
-"""Calls of a model: one deadline for all attempts, retries of `Unavailable` only, and a fuse for a provider that is down."""
+"""Calls of a run: one deadline for all attempts, retries of `Unavailable` only, per endpoint a pace and a fuse, cache and budget."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
 
-from promptship.errors import ConfigError, PromptshipError, Unavailable
-from promptship.ports import ChatAnswer, ChatRequest, Models
+from promptship.chat import ChatAnswer
+from promptship.errors import ConfigError, PromptshipError, Refused, Unavailable
+from promptship.evals.lane import Lane
+from promptship.evals.pacing import START, Pace
+from promptship.evals.score import Unscored
+from promptship.evals.units import Asking, Once
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 Pause = Callable[[float], Awaitable[None]]
 
+DEADLINE_S: Final = 60.0
 BACKOFF_S: Final = 0.5
 BACKOFF_S_MAX: Final = 8.0
-WRONG_MAX: Final = 5
-"""So many requests refused as wrong, and not one answer: the settings are wrong, not the cases."""
+UNCOUNTED: Final = "the budget does not count answers of %s%s: their price is not known; give price_in and price_out in [models]"
+BUDGET_SPENT: Final = "the budget of the run is spent"
+
+
+class Answers(Protocol):
+    """Earlier answers by content address: `promptship.adapters.answer_cache`."""
+
+    def get(self, key: str) -> ChatAnswer | None:
+        """The answer kept under a key, marked `cached`."""
+        ...
+
+    def put(self, key: str, answer: ChatAnswer) -> None:
+        """Keep an answer. Never raises: a cache that fails costs money, not the run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How a run may call."""
+
+    concurrency: int = 32
+    """Parallel calls per endpoint at most."""
+    caps: Mapping[str, int] = field(default_factory=dict)
+    """Parallel calls of single endpoints, where that is fewer."""
+    adaptive: bool = True
+    """Find the number of parallel calls; False: always `concurrency`."""
+    deadline_s: float = DEADLINE_S
+    """Of one call, with all its attempts and the pauses between them. Waiting for the endpoint's turn is not counted: what a rate
+    limit imposes is bounded by `patience_s`, and a hang cannot hold a turn for longer than this."""
+    attempts: int = 4
+    """How often a call is tried at most. "Not so often" is no attempt."""
+    patience_s: float = 300.0
+    """So long a call waits in all because the endpoint asks for it; one that asks for a longer pause at once is given up."""
+    down_max: int | None = None
+    """So many calls of an endpoint in a row without an answer blow its fuse; None: twice `concurrency`, at least 10."""
+    spend_max_usd: float | None = None
+    """No call starts once this is spent, with what the calls under way will cost on average. None: no limit."""
 
 
 class Calls:
-    """Calls models for one run.
+    """`Asking` for one run, in one event loop.
 
     Args:
-        models: where to.
-        deadline_s: of one call, with all its attempts and the pauses between them. A hang cannot hold a slot for longer.
-        attempts: how often a call is tried at most.
-        down_max: so many calls in a row without any answer blow the fuse.
+        limits: how it may call.
+        answers: earlier answers; None: every call is paid.
+        spent_usd: what the run has cost before it was resumed.
         seed: of the jitter.
-        pause: sleeps; given by tests.
+        pause: sleeps between attempts; given by tests.
     """
 
     def __init__(
         self,
-        models: Models,
+        limits: Limits | None = None,
         *,
-        deadline_s: float,
-        attempts: int,
-        down_max: int,
+        answers: Answers | None = None,
+        spent_usd: float = 0.0,
         seed: int = 0,
         pause: Pause = asyncio.sleep,
     ) -> None:
-        self._models = models
-        self._deadline_s = deadline_s
-        self._attempts = attempts
-        self._down_max = down_max
+        self._limits = limits or Limits()
+        self._answers = answers
         self._jitter = random.Random(seed)  # noqa: S311 - spreads retries, hides nothing
         self._pause = pause
-        self._unanswered: Counter[str] = Counter()
-        self._wrong: Counter[str] = Counter()
-        self._answered: set[str] = set()
-        self.blown: PromptshipError | None = None
-        """Set when going on makes no sense: the provider is down, or no request is right. The runner then stops the run."""
+        self._lanes: dict[str, Lane] = {}
+        self._seen: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        self._flying = 0
+        self._paid_usd = 0.0
+        self.spent_usd = spent_usd
+        self.paid = 0
+        """Answers that came over the wire."""
+        self.unpriced = 0
+        """Those of them whose cost nobody knows: a budget cannot count them."""
+        self.reused = 0
+        """Answers from the cache."""
 
-    async def complete(self, request: ChatRequest) -> ChatAnswer:
-        """One answer.
-
-        Raises:
-            Unavailable: no answer within the deadline or the attempts.
-            Refused: 401 or 403.
-            ConfigError: no provider for the model, or the request is wrong.
-        """
-        try:
-            answer = await self._with_deadline(request)
-        except Unavailable as error:
-            self._unanswered[request.model] += 1
-            if self._unanswered[request.model] >= self._down_max:
-                count = self._unanswered[request.model]
-                self.blown = Unavailable(
-                    f"{count} calls of {request.model} in a row got no answer; the last: {error}",
-                    retry_after_s=error.retry_after_s,
-                )
-            raise
-        except ConfigError as error:
-            self._wrong[request.model] += 1
-            if request.model not in self._answered and self._wrong[request.model] >= WRONG_MAX:
-                self.blown = error
-            raise
-        self._unanswered[request.model] = 0
-        self._answered.add(request.model)
+    async def answer(
+        self, endpoint: str, once: Once, *, key: str = "", deadline_s: float | None = None, anew: bool = False
+    ) -> ChatAnswer:
+        """See `promptship.evals.units.Asking`."""
+        if key and self._answers is not None and not anew:
+            kept = self._answers.get(key)
+            if kept is not None and self._is_current(endpoint, kept):
+                self.reused += 1
+                return kept
+        self._refuse_if_spent()
+        answer = await self._tried(endpoint, once, deadline_s, paid=True)
+        self.paid += 1
+        if answer.cost_usd is None:
+            if self._limits.spend_max_usd is not None and not self.unpriced:
+                log.warning(UNCOUNTED, endpoint, f" (model {answer.model})" if answer.model else "")
+            self.unpriced += 1
+        else:
+            self.spent_usd += answer.cost_usd
+            self._paid_usd += answer.cost_usd
+        if answer.fingerprint:
+            self._seen[endpoint, answer.model].add(answer.fingerprint)
+        if key and self._answers is not None:
+            self._answers.put(key, answer)
         return answer
 
-    async def _with_deadline(self, request: ChatRequest) -> ChatAnswer:
-        last: Unavailable | None = None
-        try:
-            async with asyncio.timeout(self._deadline_s) as deadline:
-                for attempt in range(1, self._attempts + 1):
-                    try:
-                        return await self._models.complete(request)
-                    except Unavailable as error:
-                        last = error
-                    wait_s = self._wait_s(attempt, last)
-                    ends_at = deadline.when() or 0.0
-                    if attempt == self._attempts or asyncio.get_running_loop().time() + wait_s >= ends_at:
-                        break
-                    await self._pause(wait_s)
-        except TimeoutError:
-            pass
-        if last is None:
-            raise Unavailable(f"{request.model} did not answer within {self._deadline_s:g} s")
-        raise last
+    async def limited(
+        self, endpoint: str, once: Callable[[], Awaitable[T]], *, deadline_s: float | None = None
+    ) -> T:
+        """See `promptship.evals.units.Asking`."""
+        return await self._tried(endpoint, once, deadline_s, paid=False)
 
-    def _wait_s(self, attempt: int, error: Unavailable) -> float:
-        """Half to whole of a doubling pause; never shorter than what the provider asked for."""
+    @property
+    def dead(self) -> Mapping[str, PromptshipError]:
+        """Endpoints whose fuse is blown, and why."""
+        return {name: lane.dead for name, lane in self._lanes.items() if lane.dead is not None}
+
+    def parallel(self, endpoint: str) -> float:
+        """Parallel calls the endpoint gets at present."""
+        return self._lane(endpoint).pace.limit
+
+    async def _tried(
+        self, endpoint: str, once: Callable[[], Awaitable[T]], deadline_s: float | None, *, paid: bool
+    ) -> T:
+        lane = self._lane(endpoint)
+        deadline_s = left_s = self._limits.deadline_s if deadline_s is None else deadline_s
+        loop = asyncio.get_running_loop()
+        attempt, waits_since = 0, None
+        while True:
+            await lane.enter(first=attempt > 0 or waits_since is not None)
+            began = loop.time()
+            self._flying += paid
+            try:
+                if paid:
+                    self._refuse_if_spent(besides=1)
+                outcome = await self._once(lane, once, left_s, deadline_s)
+            finally:
+                self._flying -= paid
+                lane.leave()
+            if not isinstance(outcome, Unavailable):
+                return outcome
+            left_s -= loop.time() - began
+            attempt += not outcome.throttled
+            asks_for_time = outcome.throttled or outcome.retry_after_s is not None
+            if asks_for_time:
+                # The lane is closed for that long, for everybody: wait there.
+                waits_since = began if waits_since is None else waits_since
+                patient = self._is_worth_waiting(lane, outcome, loop.time() - waits_since)
+                wait_s = 0.0
+            else:
+                patient, wait_s = lane.dead is None, self._wait_s(attempt)
+            if not patient or attempt >= self._limits.attempts or wait_s >= left_s:
+                lane.gave_up(outcome)
+                raise outcome
+            if wait_s:
+                await self._pause(wait_s)
+                left_s -= wait_s
+
+    async def _once(
+        self, lane: Lane, once: Callable[[], Awaitable[T]], left_s: float, deadline_s: float
+    ) -> T | Unavailable:
+        """One attempt; Unavailable may be tried again. Raises Refused and ConfigError, which may not."""
+        began = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(left_s) as timeout:
+                result = await once()
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            missed = Unavailable(f"{lane.name} did not answer within {deadline_s:g} s")
+        except Unavailable as error:
+            missed = error
+        except (Refused, ConfigError) as error:
+            lane.gave_up(error)
+            raise
+        else:
+            lane.answered(result)
+            return result
+        lane.missed(missed, began)
+        return missed
+
+    def _is_worth_waiting(self, lane: Lane, error: Unavailable, waited_s: float) -> bool:
+        """Whether a call goes back to the lane, which is closed for as long as the endpoint asked for."""
+        asked_s = error.retry_after_s or 0.0
+        if asked_s > self._limits.patience_s:
+            lane.blow(error)
+        return lane.dead is None and waited_s + asked_s <= self._limits.patience_s
+
+    def _wait_s(self, attempt: int) -> float:
+        """Half to whole of a doubling pause."""
         longest = min(BACKOFF_S * float(2 ** (attempt - 1)), BACKOFF_S_MAX)
-        return max(longest * self._jitter.uniform(0.5, 1.0), error.retry_after_s or 0.0)
+        return longest * self._jitter.uniform(0.5, 1.0)
+
+    def _refuse_if_spent(self, *, besides: int | None = None) -> None:
+        most = self._limits.spend_max_usd
+        if most is None:
+            return
+        priced = self.paid - self.unpriced
+        mean = self._paid_usd / priced if priced else 0.0
+        others = 0 if besides is None else self._flying - besides
+        if self.spent_usd + others * mean >= most:
+            raise Unavailable(BUDGET_SPENT)
+
+    def _is_current(self, endpoint: str, kept: ChatAnswer) -> bool:
+        """Whether the configuration that gave an earlier answer is one that answers today, as far as anybody can tell."""
+        seen = self._seen.get((endpoint, kept.model))
+        return not seen or not kept.fingerprint or kept.fingerprint in seen
+
+    def _lane(self, endpoint: str) -> Lane:
+        lane = self._lanes.get(endpoint)
+        if lane is None:
+            limits = self._limits
+            # Under a budget the price of a call is found out with one call, not with many at once.
+            start = START if limits.spend_max_usd is None else 1
+            cap = min(limits.concurrency, limits.caps.get(endpoint, limits.concurrency))
+            pace = Pace(cap=cap, start=start, adaptive=limits.adaptive)
+            down_max = limits.down_max or max(10, 2 * limits.concurrency)
+            lane = self._lanes[endpoint] = Lane(endpoint, pace, down_max=down_max)
+        return lane
+
+
+class Anew:
+    """`Asking` that takes nothing from the cache: what comes replaces what is kept."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+
+    async def answer(
+        self, endpoint: str, once: Once, *, key: str = "", deadline_s: float | None = None, anew: bool = True
+    ) -> ChatAnswer:
+        """See `promptship.evals.units.Asking`."""
+        del anew
+        return await self._asking.answer(endpoint, once, key=key, deadline_s=deadline_s, anew=True)
+
+    async def limited(
+        self, endpoint: str, once: Callable[[], Awaitable[T]], *, deadline_s: float | None = None
+    ) -> T:
+        """See `promptship.evals.units.Asking`."""
+        return await self._asking.limited(endpoint, once, deadline_s=deadline_s)
+
+
+def unanswered(error: PromptshipError) -> Unscored:
+    """What a call that failed makes of a trial; the reason quotes nothing."""
+    if str(error) == BUDGET_SPENT:
+        return Unscored(BUDGET_SPENT)
+    if isinstance(error, Refused):
+        return Unscored("the provider refused the key", str(error))
+    if isinstance(error, Unavailable):
+        return Unscored("the provider did not answer", str(error))
+    return Unscored("the provider refused the request as wrong", str(error))

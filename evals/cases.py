@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from promptship.evals.assertions import Prepared
-from promptship.evals.suite_file import JudgeSettings, Severity
+from promptship.evals.suite_file import AttackerSettings, AttackFile, JudgeSettings, Origin, Severity
 from promptship.prompts.model import Message
 
 
@@ -34,18 +34,26 @@ class Case:
     threshold: float | None
     tags: tuple[str, ...]
     description: str
+    topic: str = ""
+    passes_min: int | None = None
+    attack: AttackFile | None = None
+    """None: nobody goes on after the turns."""
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """Cases with unique ids, in the order of the file."""
+    """Cases with unique ids, in the order of the file. `slices`: tags that the file promises to cover."""
 
     name: str
     path: str
     description: str
     judge: JudgeSettings | None
     cases: tuple[Case, ...]
+    attacker: AttackerSettings | None = None
+    budget_usd: float | None = None
+    slices: tuple[str, ...] = ()
 
     def trials(self, case: Case, default: int) -> int:
-        """Trials of a case: its own (or the suite's default), or `default`."""
-        return case.trials or default
+        """Trials of a case: its own (or the suite's default), or `default`; never fewer than must pass."""
+        return case.trials or max(default, case.passes_min or 0)

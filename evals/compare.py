@@ -23,7 +23,7 @@ import numpy as np
 
 from promptship.evals.rows import Arm, CaseFacts, Row, SuiteRun
 from promptship.evals.score import Scored, Unscored
-from promptship.evals.statistics import mean_of, paired, pass_at_k, pass_hat_k, with_one_more
+from promptship.evals.statistics import by_topic, mean_of, paired, pass_at_k, pass_hat_k, with_one_more
 from promptship.evals.suite_file import Severity
 from promptship.evals.verdict import (
     ArmSummary,
@@ -44,15 +44,26 @@ Tallies = Mapping[str, Tally]
 
 
 def compare(
-    run: SuiteRun, *, margin: float, alpha: float, unscored_max: float, pass_rate_min: float = 0.0
+    run: SuiteRun,
+    *,
+    margin: float,
+    alpha: float,
+    unscored_max: float,
+    pass_rate_min: float = 0.0,
+    certain: SuiteOutcome | None = None,
+    not_asked: int = 0,
 ) -> SuiteVerdict:
-    """Judge a run by the rules above. Rates, `margin`, `unscored_max` and `pass_rate_min` are shares, 0..1."""
+    """Judge a run by the rules above. Rates, `margin`, `unscored_max` and `pass_rate_min` are shares, 0..1.
+
+    `certain`: the run was stopped with this outcome, before `not_asked` trials (`promptship.evals.early`).
+    """
     rules = Rules(margin=margin, alpha=alpha, unscored_max=unscored_max, pass_rate_min=pass_rate_min)
     rows: dict[Arm, list[Row]] = {
         arm: [row for row in run.rows if row.arm == arm] for arm in ("candidate", "stable")
     }
-    candidate = _tally(rows["candidate"])
-    stable = _tally(rows["stable"]) if "stable" in run.arms else None
+    needed = {case.id: case.passes_min for case in run.cases}
+    candidate = _tally(rows["candidate"], needed)
+    stable = _tally(rows["stable"], needed) if "stable" in run.arms else None
     changes = _changes(run.cases, candidate, stable, _failing(rows["candidate"]))
     difference = _difference(run.cases, candidate, stable or {}, alpha)
     k = min(
@@ -65,20 +76,22 @@ def compare(
         {"candidate": summary} if stable_summary is None else {"candidate": summary, "stable": stable_summary}
     )
     outcome, because = _decide(rules, arms, changes, difference)
+    if certain is not None:
+        outcome, because = certain, _certainly(certain, not_asked, changes, difference)
     shown = sorted((change for change in changes if change.change in _ORDER), key=_badness)
     return SuiteVerdict(
         suite=run.suite, outcome=outcome, passes=outcome in {SuiteOutcome.PASSED, SuiteOutcome.TOO_SMALL}, because=because,
         warnings=tuple(_warnings(run, rules, outcome, summary, difference)), rules=rules, cases=len(run.cases),
         candidate=summary, stable=stable_summary, difference=difference,
         counts=dict(sorted(Counter(change.change for change in changes).items())), changes=tuple(shown[:CHANGES_MAX]),
-        left_out=max(0, len(shown) - CHANGES_MAX), unscored_because=_reasons(run.rows),
+        left_out=max(0, len(shown) - CHANGES_MAX), not_asked=not_asked, unscored_because=_reasons(run.rows),
     )  # fmt: skip
 
 
 # Counting -------------------------------------------------------------------------------------------------------------
 
 
-def _tally(rows: Iterable[Row]) -> Tallies:
+def _tally(rows: Iterable[Row], passes_min: Mapping[str, int | None]) -> Tallies:
     passed: Counter[str] = Counter()
     trials: Counter[str] = Counter()
     unscored: Counter[str] = Counter()
@@ -89,7 +102,15 @@ def _tally(rows: Iterable[Row]) -> Tallies:
         trials[row.case] += 1
         passed[row.case] += row.score.passed
     cases = trials.keys() | unscored.keys()
-    return {case: Tally(passed=passed[case], trials=trials[case], unscored=unscored[case]) for case in cases}
+    return {
+        case: Tally(
+            passed=passed[case],
+            trials=trials[case],
+            unscored=unscored[case],
+            passes_min=passes_min.get(case),
+        )
+        for case in cases
+    }
 
 
 def _failing(rows: Iterable[Row]) -> Mapping[str, tuple[tuple[str, int], ...]]:
@@ -111,7 +132,11 @@ def _reasons(rows: Iterable[Row]) -> tuple[tuple[str, int], ...]:
 def _summary(
     cases: Sequence[CaseFacts], rows: Sequence[Row], tallies: Tallies, alpha: float, k: int
 ) -> ArmSummary:
-    scored = [(case, tally) for case in cases if (tally := tallies.get(case.id)) is not None and tally.trials]
+    scored = [
+        (case, tally, rate)
+        for case in cases
+        if (tally := tallies.get(case.id)) is not None and (rate := tally.rate) is not None
+    ]
     trials, unscored = (
         sum(tally.trials for tally in tallies.values()),
         sum(tally.unscored for tally in tallies.values()),
@@ -127,9 +152,10 @@ def _summary(
     )
     if not scored:
         return spent
-    weights = np.array([case.weight for case, _ in scored])
-    rates = np.array([tally.passed / tally.trials for _, tally in scored])
-    low, high = with_one_more(rates, weights, 0.0).low(alpha), with_one_more(rates, weights, 1.0).high(alpha)
+    weights = np.array([case.weight for case, _, _ in scored])
+    rates = np.array([rate for _, _, rate in scored])
+    topics = by_topic(rates, weights, [case.topic for case, _, _ in scored])
+    low, high = with_one_more(*topics, 0.0).low(alpha), with_one_more(*topics, 1.0).high(alpha)
     return spent.model_copy(
         update={
             "pass_rate": mean_of(rates, weights).value,
@@ -137,10 +163,10 @@ def _summary(
             "pass_rate_high": min(1.0, 1.0 if high is None else high),
             "k": k,
             "pass_at_k": _weighted(
-                [pass_at_k(tally.trials, tally.passed, k) for _, tally in scored], weights
+                [pass_at_k(tally.trials, tally.passed, k) for _, tally, _ in scored], weights
             ),
             "pass_hat_k": _weighted(
-                [pass_hat_k(tally.trials, tally.passed, k) for _, tally in scored], weights
+                [pass_hat_k(tally.trials, tally.passed, k) for _, tally, _ in scored], weights
             ),
         }
     )
@@ -168,7 +194,7 @@ def _changes(
         changes.append(
             CaseChange(
                 case=case.id,
-                change=_change(now, before),
+                change=change_of(now, before),
                 severity=case.severity,
                 candidate=now,
                 stable=before,
@@ -178,7 +204,8 @@ def _changes(
     return changes
 
 
-def _change(now: Tally, before: Tally | None) -> Change:
+def change_of(now: Tally, before: Tally | None) -> Change:
+    """What became of a case; `before` None: there is nothing to compare with."""
     rates = {now.rate} if before is None else {now.rate, before.rate}
     if None in rates:
         return Change.UNSCORED
@@ -186,7 +213,7 @@ def _change(now: Tally, before: Tally | None) -> Change:
         return Change.REGRESSED
     if before is not None and (_side(before), _side(now)) == (False, True):
         return Change.IMPROVED
-    if not rates <= {0.0, 1.0}:
+    if now.flaky or (before is not None and before.flaky):
         return Change.FLAKY
     if before is not None:
         return Change.UNCHANGED
@@ -194,9 +221,9 @@ def _change(now: Tally, before: Tally | None) -> Change:
 
 
 def _side(tally: Tally) -> bool | None:
-    """Whether most trials passed; None when half of them did, or none has a score."""
-    twice = 2 * tally.passed
-    return None if twice == tally.trials else twice > tally.trials
+    """Whether the case passed: most trials, or as many as its rule wants. None when half did, or nobody can tell."""
+    rate = tally.rate
+    return None if rate is None or rate == 0.5 else rate > 0.5  # noqa: PLR2004 - the majority
 
 
 _ORDER: Final = [Change.REGRESSED, Change.FAILS, Change.UNSCORED, Change.FLAKY, Change.IMPROVED]
@@ -213,21 +240,24 @@ def _difference(
     cases: Sequence[CaseFacts], candidate: Tallies, stable: Tallies, alpha: float
 ) -> Difference | None:
     both = [
-        (case.weight, now, before)
+        (case, now, before, after - earlier)
         for case in cases
-        if (now := candidate.get(case.id)) is not None and now.trials
-        and (before := stable.get(case.id)) is not None and before.trials
+        if (now := candidate.get(case.id)) is not None and (after := now.rate) is not None
+        and (before := stable.get(case.id)) is not None and (earlier := before.rate) is not None
     ]  # fmt: skip
     if not both:
         return None
-    differences = np.array(
-        [now.passed / now.trials - before.passed / before.trials for _, now, before in both]
+    weights = np.array([case.weight for case, _, _, _ in both])
+    values, together = by_topic(
+        np.array([difference for _, _, _, difference in both]),
+        weights,
+        [case.topic for case, _, _, _ in both],
     )
-    trials = min(sum(now.trials for _, now, _ in both), sum(before.trials for _, _, before in both))
-    result = paired(differences, np.array([weight for weight, _, _ in both]), trials, alpha)
+    trials = min(sum(now.trials for _, now, _, _ in both), sum(before.trials for _, _, before, _ in both))
+    result = paired(values, together, trials, alpha)
     return Difference(
-        cases=result.cases, mean=result.mean, error=result.error, low=result.low, high=result.high,
-        p_drop=result.p_drop, detectable_drop=result.detectable_drop,
+        cases=len(both), topics=None if len(values) == len(both) else len(values), mean=result.mean, error=result.error,
+        low=result.low, high=result.high, p_drop=result.p_drop, detectable_drop=result.detectable_drop,
     )  # fmt: skip
 
 
@@ -260,14 +290,28 @@ def _decide(
     return SuiteOutcome.TOO_SMALL, f"neither a regression nor its absence is shown: {said}; {limit}"
 
 
+def _certainly(
+    outcome: SuiteOutcome, not_asked: int, changes: Sequence[CaseChange], difference: Difference | None
+) -> str:
+    """Why a run could be stopped: numbers so far, which the trials that were not asked can no longer turn."""
+    lost = next((change for change in changes if _is_lost(change)), None)
+    if outcome is SuiteOutcome.REGRESSED and lost is not None:
+        said = f"blocking {_loss(lost)}"
+    elif outcome is SuiteOutcome.BELOW_FLOOR or difference is None:
+        said = "the pass rate can no longer reach what the plan wants"
+    else:
+        said = f"{_points(difference.mean)} points over {_count(difference.cases, 'case')} so far"
+    return f"{said}; certain before {_count(not_asked, 'trial')} that could not change it"
+
+
 def _missing(rules: Rules, arms: Mapping[str, ArmSummary], changes: Sequence[CaseChange]) -> str:
     for arm, summary in arms.items():
         asked = summary.trials + summary.unscored
         if summary.unscored > rules.unscored_max * asked or (arm == "candidate" and not summary.trials):
             return f"{summary.unscored} of {_count(asked, 'trial')} of {arm} have no score; at most {_rate(rules.unscored_max)} may be missing"
     for change in changes:
-        if change.severity is Severity.BLOCKING and not change.candidate.trials:
-            return f"blocking case {change.case} has no scored trial of the candidate"
+        if change.severity is Severity.BLOCKING and change.candidate.rate is None:
+            return f"blocking case {change.case} has no score of the candidate"
     return ""
 
 
@@ -283,10 +327,8 @@ def _below_floor(rules: Rules, candidate: ArmSummary, changes: Sequence[CaseChan
 
 
 def _is_lost(change: CaseChange) -> bool:
-    blocking = change.severity is Severity.BLOCKING
-    return (
-        blocking and change.candidate.passed == 0 and change.stable is not None and change.stable.passed > 0
-    )
+    before = None if change.stable is None else change.stable.rate
+    return change.severity is Severity.BLOCKING and change.candidate.rate == 0.0 and bool(before)
 
 
 def _loss(change: CaseChange) -> str:
@@ -311,6 +353,13 @@ def _warnings(
         and difference.p_drop <= rules.alpha
     ):
         yield f"a small drop is shown ({_points(difference.mean)} points), inside the margin"
+    if (
+        outcome is SuiteOutcome.PASSED
+        and difference is None
+        and not rules.pass_rate_min
+        and (candidate.pass_rate or 0.0) < 1.0
+    ):
+        yield "not every trial passes; the plan sets no pass_rate_min, so without a stable version any pass rate will do"
     if run.incomparable:
         yield f"{_count(len(run.incomparable), 'case')} could not be asked of stable (other variables): judged for the candidate alone"
     if candidate.unscored and outcome is not SuiteOutcome.UNSCORED:

@@ -1,79 +1,119 @@
-"""Run a suite: every case, every trial, every version; each finished trial is handed on at once, so that none is paid twice."""
+"""Do the work of a run: hold units, settle groups, hand every row on at once, and never pay a finished one twice.
+
+Works for any kind of unit (`promptship.evals.units`); knows neither suites nor promptfoo.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol
 
-from promptship.errors import ConfigError, InvalidVariables, Problem, PromptshipError
-from promptship.evals.calls import Calls, Pause
-from promptship.evals.cases import Case, Suite
-from promptship.evals.checks_pool import ChecksPool
-from promptship.evals.judge import ModelJudge
-from promptship.evals.rows import Arm, CaseFacts, Row, SuiteRun
-from promptship.evals.score import Checker, Judge, Scored
-from promptship.evals.trial import Unit, hold
-from promptship.ports import ChatRequest, Models
-from promptship.prompts.model import Prompt
-from promptship.prompts.render import render
+from promptship.errors import PromptshipError
+from promptship.evals.rows import Arm, Row
+from promptship.evals.score import Scored
+from promptship.evals.services import Services
+from promptship.evals.units import Group, Unit
 
-CHECK_PROCESSES_MAX: Final = 4
+LOOK_EVERY: Final = 25
+"""Rows between two questions whether the outcome is certain."""
+
+OnRow = Callable[[Row], None]
+Decided = Callable[[Sequence[Row]], bool | None]
+"""Gets the rows finished since it was last asked, without answers; true: the outcome is certain, ask nothing more."""
+Progress = Callable[[Row, bool], None]
+"""Gets every row, and whether it was taken over from an earlier run."""
+
+
+class Fuses(Protocol):
+    """`promptship.evals.calls.Calls`, as far as the runner needs it."""
+
+    @property
+    def dead(self) -> Mapping[str, PromptshipError]:
+        """Endpoints that cannot answer, and why."""
+        ...
+
+
+class Ending(StrEnum):
+    """Why a run ended."""
+
+    COMPLETE = "complete"  # every unit has a row
+    DECIDED = "decided"  # nothing that was still to be asked could change the outcome
+    DEAD = "dead"  # no endpoint answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What a run came to."""
+
+    rows: tuple[Row, ...]
+    """Of every unit that was held or taken over, without answers (`Row.slim`), sorted by key."""
+    ending: Ending
+    reused: int = 0
+    """Rows taken over from an earlier run."""
+    dead: Mapping[str, PromptshipError] = field(default_factory=dict)
+    """Endpoints whose fuse blew; with ending COMPLETE their rows are Unscored."""
 
 
 async def run(
-    suite: Suite,
-    arms: Mapping[Arm, Prompt],
-    models: Models,
+    work: Iterable[Group],
+    services: Services,
+    asking: Fuses | None = None,
     *,
-    trials: int,
-    concurrency: int = 8,
-    deadline_s: float = 60.0,
-    attempts: int = 4,
-    on_row: Callable[[Row], None] | None = None,
-    seed: int = 0,
+    concurrency: int,
+    on_row: OnRow | None = None,
     finished: Iterable[Row] = (),
-    pause: Pause = asyncio.sleep,
-) -> SuiteRun:
-    """Ask every version every case `trials` times (or as often as the case says), at most `concurrency` at once.
+    decided: Decided | None = None,
+    progress: Progress | None = None,
+    endpoints: Collection[str] | None = None,
+) -> Ran:
+    """Hold every unit of `work`, at most `concurrency` groups at once; one group at a time is taken from it.
 
-    Versions of the same case are asked close in time, in random order (`seed`), so that a provider's mood meets both.
-    `on_row` gets every new row with its answers. `finished`: rows of an earlier run of the same suite; those that have a
-    score and still fit are taken over and not asked again. `deadline_s` bounds one call with all its `attempts`.
+    `on_row` gets every new row with its answers, as soon as its group is settled. `finished`: rows of an earlier run; those that
+    have a score and the unit's digest are taken over (a group that has to be settled only as a whole). `endpoints`: all that
+    the work will ask; when all of them are dead the run ends, without it the remaining rows fail one by one, at once.
 
-    Raises:
-        ConfigError: the suite does not fit the candidate's variables; the prompt has no model; or no request is right.
-        Refused: 401 or 403, once, for the whole run.
-        Unavailable: a provider is down; the rows so far were handed on.
+    On cancellation the calls under way are dropped; rows that were handed on stay.
     """
-    incomparable = _fit(suite, arms)
-    ready = {row.key: row for row in finished if isinstance(row.score, Scored)}
-    calls = Calls(
-        models,
-        deadline_s=deadline_s,
-        attempts=attempts,
-        down_max=max(10, 2 * concurrency),
-        seed=seed,
-        pause=pause,
-    )
-    judge = ModelJudge(calls, suite.judge) if suite.judge else None
-    rows: list[Row] = []
-    reused: list[Row] = []
-    units = _units(suite, arms, trials, incomparable, seed)
-    async with ChecksPool(min(concurrency, CHECK_PROCESSES_MAX)) as checker:
-        work = _Work(units, ready, calls, checker, judge, on_row, rows, reused)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(concurrency):
-                    group.create_task(work.go())
-        except BaseExceptionGroup as errors:
-            raise _first(errors) from None
-    facts = tuple(CaseFacts(id=case.id, severity=case.severity, weight=case.weight) for case in suite.cases)
-    return SuiteRun(
-        suite=suite.name, arms=tuple(sorted(arms)), cases=facts, rows=tuple(sorted(rows, key=lambda row: row.key)),
-        incomparable=tuple(sorted(incomparable)), reused=len(reused),
+    keep = _Keep(on_row, progress)
+    ready = {row.key: row.slim() for row in finished if isinstance(row.score, Scored)}
+    state = _Work(iter(work), services, ready, keep, decided, asking, endpoints)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(state.go())
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from None
+    return Ran(
+        rows=tuple(sorted(keep.rows, key=lambda row: row.key)), ending=state.ending, reused=keep.reused,
+        dead={} if asking is None else asking.dead,
     )  # fmt: skip
+
+
+class _Keep:
+    """Rows as they come."""
+
+    def __init__(self, on_row: OnRow | None, progress: Progress | None) -> None:
+        self._on_row = on_row
+        self._progress = progress
+        self.rows: list[Row] = []
+        self.reused = 0
+
+    def new(self, row: Row) -> None:
+        if self._on_row is not None:
+            self._on_row(row)
+        self._kept(row, reused=False)
+
+    def old(self, row: Row) -> None:
+        self.reused += 1
+        self._kept(row, reused=True)
+
+    def _kept(self, row: Row, *, reused: bool) -> None:
+        if self._progress is not None:
+            self._progress(row, reused)
+        self.rows.append(row.slim())
 
 
 class _Work:
@@ -81,38 +121,81 @@ class _Work:
 
     def __init__(
         self,
-        units: Iterator[Unit],
+        groups: Iterable[Group],
+        services: Services,
         ready: Mapping[tuple[str, Arm, int], Row],
-        calls: Calls,
-        checker: Checker,
-        judge: Judge | None,
-        on_row: Callable[[Row], None] | None,
-        rows: list[Row],
-        reused: list[Row],
+        keep: _Keep,
+        decided: Decided | None,
+        asking: Fuses | None,
+        endpoints: Collection[str] | None,
     ) -> None:
-        self._units, self._ready, self._calls, self._checker, self._judge = (
-            units,
-            ready,
-            calls,
-            checker,
-            judge,
-        )
-        self._on_row, self._rows, self._reused = on_row, rows, reused
+        self._groups, self._services, self._ready, self._keep = groups, services, ready, keep
+        self._decided, self._asking, self._endpoints = decided, asking, endpoints
+        self._looked_at = 0
+        self.ending = Ending.COMPLETE
 
     async def go(self) -> None:
-        """Do units until there is none. Raises what ends the whole run."""
-        for unit in self._units:
-            kept = self._ready.get((unit.case.id, unit.arm, unit.trial))
-            if kept is not None and kept.digest == unit.digest:
-                self._rows.append(kept.slim())
-                self._reused.append(self._rows[-1])
-                continue
-            row = await hold(unit, self._calls, self._checker, self._judge)
-            self._rows.append(row.slim())
-            if self._on_row is not None:
-                self._on_row(row)
-            if self._calls.blown is not None:
-                raise self._calls.blown
+        """Do groups until there is none, or the run ends for another reason."""
+        for group in self._groups:
+            await self._do(group)
+            if self.ending is Ending.COMPLETE:
+                self._look()
+            if self.ending is not Ending.COMPLETE:
+                return
+            # A group without a single real wait (all from a cache) would keep every other task waiting.
+            await asyncio.sleep(0)
+
+    async def _do(self, group: Group) -> None:
+        kept = [self._kept(unit) for unit in group.units]
+        if group.settle is None:
+            for row in kept:
+                if row is not None:
+                    self._keep.old(row)
+            missing = [unit for unit, row in zip(group.units, kept, strict=True) if row is None]
+            await _side_by_side([self._hold_one(unit) for unit in missing])
+            return
+        if group.units and None not in kept:
+            for row in kept:
+                assert row is not None  # noqa: S101 - just looked
+                self._keep.old(row)
+            return
+        # What was settled before cannot be settled again, and a settlement needs all answers: the whole group anew.
+        held: dict[int, Row] = {}
+
+        async def hold(number: int, unit: Unit) -> None:
+            held[number] = await unit.hold(self._services)
+
+        await _side_by_side([hold(number, unit) for number, unit in enumerate(group.units)])
+        for row in await group.settle([held[number] for number in range(len(group.units))], self._services):
+            self._keep.new(row)
+
+    async def _hold_one(self, unit: Unit) -> None:
+        self._keep.new(await unit.hold(self._services))
+
+    def _kept(self, unit: Unit) -> Row | None:
+        row = self._ready.get((unit.case, unit.arm, unit.trial)) if self._ready else None
+        return row if row is not None and row.digest == unit.digest else None
+
+    def _look(self) -> None:
+        if self._asking is not None and self._endpoints:
+            dead = self._asking.dead
+            if dead and all(name in dead for name in self._endpoints):
+                self.ending = Ending.DEAD
+                return
+        rows = self._keep.rows
+        if self._decided is not None and len(rows) - self._looked_at >= LOOK_EVERY:
+            new, self._looked_at = rows[self._looked_at :], len(rows)
+            if self._decided(new):
+                self.ending = Ending.DECIDED
+
+
+async def _side_by_side(doing: Sequence[Coroutine[None, None, None]]) -> None:
+    if len(doing) == 1:
+        await doing[0]
+    elif doing:
+        async with asyncio.TaskGroup() as group:
+            for one in doing:
+                group.create_task(one)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -126,72 +209,3 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
         else:
             plain.append(error)
     return next((error for error in plain if isinstance(error, PromptshipError)), plain[0])
-
-
-def _units(
-    suite: Suite, arms: Mapping[Arm, Prompt], trials: int, incomparable: frozenset[str], seed: int
-) -> Iterator[Unit]:
-    """Trial by trial, cases shuffled, versions of a case side by side; made while running, so memory stays flat."""
-    order = random.Random(seed)  # noqa: S311 - an order of work
-    for trial in range(max(suite.trials(case, trials) for case in suite.cases)):
-        cases = [case for case in suite.cases if trial < suite.trials(case, trials)]
-        order.shuffle(cases)
-        for case in cases:
-            asked = [arm for arm in sorted(arms) if arm == "candidate" or case.id not in incomparable]
-            order.shuffle(asked)
-            for arm in asked:
-                yield Unit(case=case, arm=arm, trial=trial, request=request_of(arms[arm], case))
-
-
-def request_of(prompt: Prompt, case: Case) -> ChatRequest:
-    """The first request of a case. Variables the prompt does not declare are for the assertions and are not sent.
-
-    Raises:
-        InvalidVariables: the case's variables do not fit the prompt.
-        ConfigError: the prompt names no model, or its template cannot be rendered.
-    """
-    if prompt.model is None:
-        problem = Problem(
-            f"prompt {prompt.name}",
-            "model",
-            "missing",
-            "expected the model to ask",
-            "a suite needs to know it",
-        )
-        raise ConfigError([problem])
-    declared = {name: value for name, value in case.vars.items() if name in prompt.variables}
-    rendered = render(prompt, declared)
-    history = [message.model_dump(exclude_none=True) for message in case.messages]
-    return ChatRequest(
-        model=prompt.model, messages=(*(dict(message) for message in rendered.messages), *history),
-        parameters=dict(rendered.parameters), tools=tuple(dict(tool) for tool in rendered.tools),
-        response_format=dict(rendered.response_format) if rendered.response_format is not None else None,
-    )  # fmt: skip
-
-
-def _fit(suite: Suite, arms: Mapping[Arm, Prompt]) -> frozenset[str]:
-    """Ids of the cases stable cannot be asked. The candidate must fit every case: the suite is its own."""
-    incomparable: set[str] = set()
-    problems: list[Problem] = []
-    for arm, prompt in arms.items():
-        for number, case in enumerate(suite.cases):
-            try:
-                request_of(prompt, case)
-            except InvalidVariables as error:
-                if arm == "stable":
-                    incomparable.add(case.id)
-                    continue
-                key = f"cases[{number}].vars"
-                problems.extend(
-                    Problem(
-                        suite.path,
-                        f"{key}.{name}",
-                        what,
-                        f"expected variables of prompt {prompt.name}",
-                        f"case {case.id}",
-                    )
-                    for name, what in error.problems.items()
-                )
-    if problems:
-        raise ConfigError(problems)
-    return frozenset(incomparable)

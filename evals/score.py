@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
+
+from promptship.chat import ChatAnswer
+from promptship.evals.services import ScriptFailed, Services
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A measured result. `score` is in 0..1; `reason` may quote the answer and therefore never goes to ledger or logs."""
+    """A measured result. `score` is finite, 0..1 but for scripts; `reason` may quote the answer: never in ledger or logs."""
 
     passed: bool
     score: float
@@ -31,47 +34,47 @@ Score = Scored | Unscored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One job for the limited process (`promptship.evals.checks_worker`); `arguments` must be JSON.
+class Subject:
+    """One answer with everything an assertion may look at, and the services it may ask."""
 
-    `limit_s` None means the pool's default.
-    """
+    output: str
+    """The answer as text: what a value that is no text looks like as JSON."""
+    value: Any = None
+    """The answer as a provider or a transform gave it, when that is no text (an object, a list, a number); None: `output`."""
+    services: Services
+    answer: ChatAnswer = field(default_factory=lambda: ChatAnswer(text=""))
+    """What the provider said besides: cost, latency, log-probabilities, tool calls, metadata."""
+    messages: tuple[Mapping[str, Any], ...] = ()
+    """What the model was sent, before this answer."""
+    prompt: str = ""
+    """The same as one text: what was rendered from the prompt's file. Empty: join `messages`."""
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    provider_config: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of the model, with its `tools` and `functions`."""
+    test: Mapping[str, Any] = field(default_factory=dict)
+    """The case as plain data, for scripts."""
 
-    operation: str
-    arguments: Mapping[str, Any]
-    limit_s: float | None = None
-
-
-class Checker(Protocol):
-    """Runs checks where they can do little harm: patterns, JSON Schemas and Python of a suite."""
-
-    async def check(self, check: Check) -> Score:
-        """Score of one check; a crash, a timeout or too much memory is `Unscored`."""
-        ...
-
-
-class Judge(Protocol):
-    """A model that grades an answer against a rubric."""
-
-    async def grade(self, rubric: str, subject: Subject) -> tuple[Score, int]:
-        """Score and tokens spent; a failing judge is `Unscored`. Raises Refused (401, 403): no answer can be graded then."""
-        ...
+    @property
+    def said(self) -> Any:
+        """The answer as scripts see it: `value` if there is one, else `output`."""
+        return self.output if self.value is None else self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """One answer with everything an assertion may look at, and the two services it may ask."""
+class Part:
+    """A score inside a score: one member of an assert-set, one component that a script returned."""
 
-    output: str
-    checker: Checker
-    judge: Judge | None = None
-    messages: tuple[Mapping[str, Any], ...] = ()
-    """What the model was sent, before this answer."""
-    vars: Mapping[str, Any] = field(default_factory=dict)
-    latency_ms: float | None = None
-    """None: not measured."""
-    finish_reason: str = ""
-    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    label: str
+    score: Score
+    weight: float = 1.0
+    metric: str | None = None
+    type: str = ""
+    value: Any = None
+    """What was demanded, short."""
+    said: str = ""
+    """What a judge answered."""
+    parts: tuple[Part, ...] = ()
+    """Of a set in a set, of a script in a set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,24 @@ class Judged:
 
     score: Score
     judge_tokens: int = 0
+    judge_cost_usd: float = 0.0
+    named: Mapping[str, float] = field(default_factory=dict)
+    """Further scores by name, for metrics."""
+    parts: tuple[Part, ...] = ()
+    said: str = ""
+    """What the judge answered, word for word; stays in the rows."""
+    judge: str = ""
+    """Who judged and by which orders: model, fingerprint, version of the rubrics; empty: no judge was asked."""
 
 
 def yes_or_no(passed: bool, because: str) -> Scored:
     """A result without degrees; `because` is said when it fails."""
     return Scored(passed, 1.0 if passed else 0.0, "" if passed else because)
+
+
+def unscored(error: ScriptFailed) -> Unscored:
+    """No result, because a script gave none."""
+    return Unscored(error.reason, error.detail)
 
 
 def inverted(score: Score) -> Score:

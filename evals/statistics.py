@@ -6,6 +6,7 @@ worse at 100 x 5. Each case gives one difference of pass shares, and the test is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb, sqrt
 
@@ -70,6 +71,18 @@ def mean_of(values: Floats, weights: Floats) -> Mean:
     # A rounding residue of equal values is no spread.
     error = sqrt(spread) / total if spread > 1e-24 * total**2 else 0.0
     return Mean(value=value, error=error, freedom=max(effective - 1.0, 1.0))
+
+
+def by_topic(values: Floats, weights: Floats, topics: Sequence[str]) -> tuple[Floats, Floats]:
+    """One value per topic: the weighted mean of its cases, with their weights together. An empty topic is a case of its own.
+
+    Cases of one topic fail together; counting them one by one would call a chance of one topic a proof. The mean over all
+    stays the same, and the error becomes the cluster-robust one of the linearised mean.
+    """
+    names = [topic or f"\0{number}" for number, topic in enumerate(topics)]
+    _, index = np.unique(names, return_inverse=True)
+    together = np.asarray(np.bincount(index, weights), dtype=np.float64)
+    return np.bincount(index, weights * values) / together, together
 
 
 def student(alpha: float, freedom: float) -> float:

@@ -7,7 +7,7 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -17,8 +17,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from promptship.errors import ConfigError, NotFound, Problem
-from promptship.evals.assertions import NEEDS_JUDGE, AssertionSpec, Prepared, build
+from promptship.evals.assertions import NEEDS_JUDGE, AssertionSpec, BuildContext, Prepared, build
+from promptship.evals.assertions.attacked import REDTEAM
 from promptship.evals.assertions.base import invalid
+from promptship.evals.assertions.catalogue import KINDS
+from promptship.evals.assertions.judged_orders import RUBRICS_VERSION
+from promptship.evals.assertions.script import SCRIPTS
 from promptship.evals.cases import Case, Suite, Turn
 from promptship.evals.document import Document, read_json_lines, read_yaml
 from promptship.evals.suite_file import (
@@ -36,8 +40,6 @@ from promptship.prompts.templates import TooMuch, render_text
 __all__ = ["Case", "Suite", "Turn", "load_suite", "suite_names", "suite_schema"]
 
 SUFFIXES: Final = (".yaml", ".yml", ".jsonl", ".json")
-# Python has its variables in `context`, and doubled braces of its own.
-_NOT_TEMPLATES: Final = frozenset({"python", "is-json", "contains-json"})
 
 
 def suite_names(tree: Tree, directory: str) -> tuple[str, ...]:
@@ -120,6 +122,8 @@ def _sentence(detail: ErrorDetails) -> str:
     """What pydantic says, as the end of our sentence."""
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
+    if detail["type"] in {"model_type", "dict_type", "model_attributes_type"}:
+        return "expected keys and values"
     return re.sub(r"^\w+ should (?:be )?", "expected ", detail["msg"])
 
 
@@ -157,6 +161,8 @@ class _Builder:
         self._file = file
         self._bare = isinstance(document.data, list)
         self._problems: dict[Problem, None] = {}
+        self._demanded: list[Any] = []
+        """What the present case demands, for its digest: specifications with rendered values, and the files they read."""
 
     def suite(self, name: str) -> Suite:
         cases = [self._case(number, case) for number, case in enumerate(self._file.cases)]
@@ -170,11 +176,15 @@ class _Builder:
             description=file.description,
             judge=file.judge,
             cases=tuple(cases),
+            attacker=file.attacker,
+            budget_usd=file.budget.usd_max if file.budget else None,
+            slices=file.slices,
         )
 
     def _case(self, number: int, case: CaseFile) -> Case:
         key, defaults = f"cases[{number}]", self._file.defaults
         variables = {**defaults.vars, **case.vars}
+        self._demanded = []
         turns = [self._turn(f"{key}.turns[{n}]", turn, variables) for n, turn in enumerate(case.turns)] or [
             Turn(user=None, asserts=())
         ]
@@ -185,9 +195,17 @@ class _Builder:
         )
         turns[-1] = replace(turns[-1], asserts=last)
         specs = (*defaults.asserts, *case.asserts, *(spec for turn in case.turns for spec in turn.asserts))
-        if not any(spec.weight for spec in specs):
-            got, expected = "missing or of weight 0", "expected something the answer can fail"
+        if not any(spec.weight and spec.type != "human" for spec in specs):
+            got = "missing, of weight 0, or for a person only"
+            expected = "expected something the answer can fail"
             self._report(invalid("assert", got, expected, "it would always pass"), key)
+        if case.attack is not None and self._file.attacker is None:
+            got, expected = "there", "needs an attacker"
+            self._report(invalid("attack", got, expected, "add `attacker: {model: ...}` to the suite"), key)
+        trials, passes_min = case.trials or defaults.trials, case.passes_min or defaults.passes_min
+        if trials is not None and passes_min is not None and passes_min > trials:
+            got, expected = str(passes_min), f"expected at most the {trials} trials of the case"
+            self._report(invalid("passes_min", got, expected), key)
         messages = [
             message.model_copy(
                 update={
@@ -198,8 +216,9 @@ class _Builder:
         ]
         built = Case(
             id=case.id or f"case-{number + 1}", digest="", vars=variables, messages=tuple(messages), turns=tuple(turns),
-            severity=case.severity or defaults.severity, trials=case.trials or defaults.trials, weight=case.weight,
-            threshold=case.threshold, tags=case.tags, description=case.description,
+            severity=case.severity or defaults.severity, trials=trials, weight=case.weight,
+            threshold=case.threshold, tags=case.tags, description=case.description, topic=case.topic,
+            passes_min=passes_min, origin=case.origin, attack=case.attack,
         )  # fmt: skip
         return replace(built, digest=self._digest(built, key))
 
@@ -211,6 +230,7 @@ class _Builder:
         self, key: str, specs: tuple[AssertionSpec, ...], variables: Mapping[str, Any]
     ) -> tuple[Prepared, ...]:
         prepared = []
+        self._demanded.append(None)  # between the assertions of two turns
         for number, spec in enumerate(specs):
             where = f"{key}.assert[{number}]"
             try:
@@ -220,18 +240,36 @@ class _Builder:
         return tuple(prepared)
 
     def _assertion(self, spec: AssertionSpec, variables: Mapping[str, Any]) -> Prepared:
+        spec = self._filled(spec, variables)
+        self._demanded.append(spec.model_dump(exclude_defaults=True))
+        return build(spec, BuildContext(read=self._read))
+
+    def _filled(self, spec: AssertionSpec, variables: Mapping[str, Any]) -> AssertionSpec:
+        """The specification, and those of its members, with the case's variables and the contents of files in them."""
         name = spec.type.removeprefix("not-")
         if name in NEEDS_JUDGE and self._file.judge is None:
             raise invalid("type", repr(spec.type), "needs a judge", "add `judge: {model: ...}` to the suite")
         value = spec.value
-        if name != "python" and isinstance(value, str) and value.startswith("file://"):
+        if name not in SCRIPTS and isinstance(value, str) and value.startswith("file://"):
             value = self._file_value(value)
-        if name not in _NOT_TEMPLATES:
+        # Code and schemas have doubled braces of their own, and scripts find the variables in `context`.
+        if name not in KINDS or KINDS[name].templated:
             if isinstance(value, str):
                 value = _render(value, variables)
             elif isinstance(value, list):
                 value = [_render(item, variables) if isinstance(item, str) else item for item in value]
-        return build(spec.model_copy(update={"value": value}), self._read)
+        members: list[AssertionSpec] = []
+        problems: list[Problem] = []
+        for number, member in enumerate(spec.asserts):
+            try:
+                members.append(self._filled(member, variables))
+            except ConfigError as error:
+                problems += [
+                    replace(problem, key=f"assert[{number}].{problem.key}") for problem in error.problems
+                ]
+        if problems:
+            raise ConfigError(problems)
+        return spec.model_copy(update={"value": value, "asserts": tuple(members)})
 
     def _file_value(self, reference: str) -> object:
         name = reference.removeprefix("file://")
@@ -252,11 +290,13 @@ class _Builder:
         if path.startswith(("../", "/")):
             raise invalid("value", f"file://{name}", "expected a file of this repository")
         try:
-            return self._tree.read(path).decode("utf-8-sig")
+            text = self._tree.read(path).decode("utf-8-sig")
         except NotFound:
             raise invalid("value", f"file://{name}", f"expected a file; there is no {path}") from None
         except UnicodeDecodeError:
             raise invalid("value", f"file://{name}", "expected text in UTF-8") from None
+        self._demanded.append([path, text])
+        return text
 
     def _rendered(self, text: str, variables: Mapping[str, Any], where: str, key: str) -> str:
         try:
@@ -277,9 +317,24 @@ class _Builder:
 
     def _digest(self, case: Case, key: str) -> str:
         """Everything that can change a score; the judge too, since another judge is another score."""
-        judge = self._file.judge.model_dump() if self._file.judge and _is_judged(case) else None
+        specs = (one for one in self._demanded if isinstance(one, dict))
+        is_judged = self._file.judge is not None and any(map(_asks_judge, specs))
+        judge = (self._file.judge.model_dump(), RUBRICS_VERSION) if self._file.judge and is_judged else None
+        attacker = (
+            None
+            if case.attack is None or self._file.attacker is None
+            else (case.attack.model_dump(), self._file.attacker.model_dump())
+        )
         messages = [message.model_dump() for message in case.messages]
-        content = [case.vars, messages, [asdict(turn) for turn in case.turns], case.threshold, judge]
+        content = [
+            case.vars,
+            messages,
+            [turn.user for turn in case.turns],
+            self._demanded,
+            case.threshold,
+            judge,
+            attacker,
+        ]
         try:
             return hashlib.sha256(
                 orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME)
@@ -296,10 +351,10 @@ class _Builder:
             self._problems[replace(problem, file=self._document.path, key=key, line=line)] = None
 
 
-def _is_judged(case: Case) -> bool:
-    return any(
-        prepared.type.removeprefix("not-") in NEEDS_JUDGE for turn in case.turns for prepared in turn.asserts
-    )
+def _asks_judge(spec: Mapping[str, Any]) -> bool:
+    """Whether a judge may be asked for a specification or one of its members; red-team graders ask one where there is one."""
+    name = spec["type"].removeprefix("not-")
+    return name in NEEDS_JUDGE or name in REDTEAM or any(map(_asks_judge, spec.get("asserts", ())))
 
 
 def _render(text: str, variables: Mapping[str, Any], key: str = "value") -> str:

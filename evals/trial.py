@@ -1,34 +1,55 @@
-"""One trial: hold the conversation of a case, ask its assertions about every answer, add up."""
+"""One trial of a native suite: hold the conversation of a case, ask its assertions about every answer, add up."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from promptship.errors import ConfigError, Unavailable
-from promptship.evals.calls import Calls
+from promptship.chat import ChatAnswer, ChatRequest
+from promptship.errors import ConfigError, PromptshipError, Refused, Unavailable
+from promptship.evals.assertions import NEEDS_JUDGE
+from promptship.evals.calls import unanswered
 from promptship.evals.cases import Case, Turn
+from promptship.evals.combining import combined
+from promptship.evals.estimate import CHARS_PER_TOKEN, TOKENS_OUT, Planned
+from promptship.evals.row_log import json_line
 from promptship.evals.rows import Arm, Asserted, Row
-from promptship.evals.score import Checker, Judge, Score, Scored, Subject, Unscored
-from promptship.ports import ChatAnswer, ChatRequest
+from promptship.evals.score import Judged, Part, Score, Scored, Subject, Unscored
+from promptship.evals.services import Services
+from promptship.evals.suite_file import AttackFile
+
+Ask = Callable[[ChatRequest, int], Awaitable[ChatAnswer]]
+"""The answer to a request in the n-th trial. Raises what `promptship.evals.units.Asking.answer` raises."""
+
+Attacker = Callable[[str, Sequence[Mapping[str, Any]], int], Awaitable[ChatAnswer]]
+"""What an attacker says next, given its goal, the conversation so far and the trial. Raises like `Ask`."""
+
+NOT_RUN: Final = "(no result: the tool was not run)"
+"""What a model is told about each of its tool calls before the next turn: providers refuse a call that nobody answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
-    """One trial to be done: which case, which version, which repetition, and the first request."""
+class CaseTrial:
+    """`promptship.evals.units.Unit`: one repetition of one case with one arm."""
 
-    case: Case
+    content: Case
     arm: Arm
     trial: int
     request: ChatRequest
+    """The first one."""
+    ask: Ask
+    judge: str = ""
+    """Model of the suite's judge; empty: it has none."""
+    attacker: Attacker | None = None
+    """Goes on where the turns of a case with an `attack` end."""
+    digest: str = ""
+    """See `Unit`; computed from the rest."""
 
-    @property
-    def digest(self) -> str:
-        """Of everything that decides about the score, except chance."""
+    def __post_init__(self) -> None:
         request = self.request
         sent = [
             request.model,
@@ -36,62 +57,145 @@ class Unit:
             request.parameters,
             request.tools,
             request.response_format,
-            self.case.digest,
+            self.content.digest,
         ]
-        return hashlib.sha256(orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        digest = hashlib.sha256(orjson.dumps(sent)).hexdigest()
+        object.__setattr__(self, "digest", digest)
+
+    @property
+    def case(self) -> str:
+        """Id of the case."""
+        return self.content.id
+
+    async def hold(self, services: Services) -> Row:
+        """Do the trial. A call that fails makes the row Unscored."""
+        told = _Told(messages=list(self.request.messages))
+        failure: Unscored | None = None
+        try:
+            for number, turn in enumerate(self.content.turns):
+                await self._turn(turn, number, told, services)
+            if self.content.attack is not None:
+                failure = await self._attacked(self.content.attack, told, services)
+        except (Unavailable, Refused, ConfigError) as error:
+            failure = unanswered(error)
+        return self._row(told, failure)
+
+    async def _turn(self, turn: Turn, number: int, told: _Told, services: Services) -> None:
+        if turn.user is not None:
+            told.messages.append({"role": "user", "content": turn.user})
+        answer = await self.ask(_asking(self.request, told.messages), self.trial)
+        told.sent = len(told.messages)
+        await _assert(turn, number, self._subject(answer, told, services), told)
+        told.messages += _spoken(answer)
+
+    async def _attacked(self, attack: AttackFile, told: _Told, services: Services) -> Unscored | None:
+        """The attacker goes on until an answer fails or it may not speak again. The case's assertions judge every answer."""
+        if self.attacker is None:
+            return Unscored("nobody attacks: no attacker is configured")
+        last = self.content.turns[-1]
+        for number in range(len(self.content.turns), len(self.content.turns) + attack.turns_max):
+            if any(isinstance(one.score, Scored) and not one.score.passed for one in told.asserted):
+                break
+            words = await self.attacker(attack.goal, told.messages, self.trial)
+            told.judge_tokens += (words.tokens_in or 0) + (words.tokens_out or 0)
+            told.judge_cost_usd += 0.0 if words.cached else words.cost_usd or 0.0
+            await self._turn(Turn(user=words.text, asserts=last.asserts), number, told, services)
+        return None
+
+    def foreseen(self) -> Sequence[Planned]:
+        """Its calls (`promptship.evals.estimate`): one per turn, and one per assertion that a judge decides."""
+        parameters = self.request.parameters
+        most = parameters.get("max_completion_tokens", parameters.get("max_tokens"))
+        tokens_out = most if isinstance(most, int) else None
+        answer = (TOKENS_OUT if tokens_out is None else tokens_out) * CHARS_PER_TOKEN
+        characters = len(orjson.dumps([self.request.messages, self.request.tools]))
+        planned = []
+        for turn in self.content.turns:
+            characters += len(turn.user or "")
+            planned.append(Planned(model=self.request.model, characters=characters, tokens_out=tokens_out))
+            characters += answer
+            planned += [
+                Planned(model=self.judge, characters=characters + len(str(one.value or "")), judge=True)
+                for one in turn.asserts
+                if one.type.removeprefix("not-") in NEEDS_JUDGE
+            ]
+        return planned
+
+    def _subject(self, answer: ChatAnswer, told: _Told, services: Services) -> Subject:
+        output = said(answer)
+        told.answers.append(output)
+        told.usage.append(answer)
+        return Subject(
+            output=output, value=answer.value, services=services, answer=answer, messages=tuple(told.messages),
+            vars=self.content.vars, provider_config=_config(self.request),
+            test={"id": self.content.id, "description": self.content.description, "vars": self.content.vars},
+        )  # fmt: skip
+
+    def _row(self, told: _Told, failure: Unscored | None) -> Row:
+        score = failure or _together(told, self.content.threshold)
+        last = told.usage[-1] if told.usage else None
+        sent = told.messages[: told.sent] if told.sent else told.messages
+        return Row(
+            case=self.content.id, arm=self.arm, trial=self.trial, digest=self.digest, score=score,
+            asserted=tuple(told.asserted), answers=tuple(told.answers), value=None if last is None else last.value,
+            sent=json_line(sent).decode().rstrip(), named=_named(told),
+            error="" if failure is None else ": ".join(filter(None, (failure.reason, failure.detail))),
+            latency_ms=_sum([answer.latency_ms or None for answer in told.usage]),
+            tokens_in=_whole([answer.tokens_in for answer in told.usage]),
+            tokens_out=_whole([answer.tokens_out for answer in told.usage]),
+            tokens_cached=_whole([answer.tokens_cached for answer in told.usage]),
+            cost_usd=_sum([0.0 if answer.cached else answer.cost_usd for answer in told.usage]),
+            judge_tokens=told.judge_tokens, judge_cost_usd=told.judge_cost_usd,
+            cached=bool(told.usage) and all(answer.cached for answer in told.usage),
+            model="" if last is None else last.model, fingerprint="" if last is None else last.fingerprint,
+            finish_reason="" if last is None else last.finish_reason, metadata={} if last is None else last.metadata,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
 class _Told:
     """What a trial has gathered so far."""
 
+    messages: list[dict[str, Any]]
+    sent: int = 0
+    """So many of the messages were answered."""
     answers: list[str] = field(default_factory=list)
     asserted: list[Asserted] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
+    named: list[tuple[str, float, float]] = field(default_factory=list)
+    """Metric, score, weight."""
     usage: list[ChatAnswer] = field(default_factory=list)
     judge_tokens: int = 0
+    judge_cost_usd: float = 0.0
 
 
-async def hold(unit: Unit, calls: Calls, checker: Checker, judge: Judge | None) -> Row:
-    """Do one trial. A call that fails makes the row Unscored. Raises Refused (401, 403)."""
-    told = _Told()
-    messages = list(unit.request.messages)
-    failure: Unscored | None = None
-    for number, turn in enumerate(unit.case.turns):
-        if turn.user is not None:
-            messages.append({"role": "user", "content": turn.user})
-        try:
-            answer = await calls.complete(_asking(unit.request, messages))
-        except Unavailable as error:
-            failure = Unscored("the provider did not answer", str(error))
-            break
-        except ConfigError as error:
-            failure = Unscored("the provider refused the request as wrong", str(error))
-            break
-        output = said(answer)
-        told.answers.append(output)
-        told.usage.append(answer)
-        subject = Subject(
-            output=output, checker=checker, judge=judge, messages=tuple(messages), vars=unit.case.vars,
-            latency_ms=answer.latency_ms or None, finish_reason=answer.finish_reason, tool_calls=answer.tool_calls,
-        )  # fmt: skip
-        await _ask(turn, number, subject, told)
-        messages.append({"role": "assistant", "content": output})
-    score = failure or combined(told.asserted, told.weights, unit.case.threshold)
-    return Row(
-        case=unit.case.id, arm=unit.arm, trial=unit.trial, digest=unit.digest, score=score,
-        asserted=tuple(told.asserted), answers=tuple(told.answers),
-        latency_ms=_sum([answer.latency_ms or None for answer in told.usage]),
-        tokens_in=_whole([answer.tokens_in for answer in told.usage]),
-        tokens_out=_whole([answer.tokens_out for answer in told.usage]), judge_tokens=told.judge_tokens,
-    )  # fmt: skip
+def _together(told: _Told, threshold: float | None) -> Score:
+    """The score of the trial. Silence is no pass: what only a person, or a comparison with other arms decides has none here."""
+    if any(told.weights):
+        return combined(told.asserted, told.weights, threshold)
+    waiting = next((one for one in told.asserted if isinstance(one.score, Unscored)), None)
+    if waiting is None:
+        return Unscored("no assertion has a vote")
+    assert isinstance(waiting.score, Unscored)  # noqa: S101 - just looked
+    return Unscored(f"{waiting.label}: {waiting.score.reason}", waiting.score.detail)
 
 
 def said(answer: ChatAnswer) -> str:
     """The text of an answer, or its tool calls as JSON when it has no text."""
     if answer.text or not answer.tool_calls:
         return answer.text
-    return orjson.dumps(list(answer.tool_calls)).decode()
+    return json_line(list(answer.tool_calls)).decode().rstrip("\n")
+
+
+def _spoken(answer: ChatAnswer) -> list[dict[str, Any]]:
+    """The answer as the next request repeats it."""
+    if not answer.tool_calls:
+        return [{"role": "assistant", "content": answer.text}]
+    calls = list(answer.tool_calls)
+    results = [
+        {"role": "tool", "tool_call_id": call["id"], "content": NOT_RUN} for call in calls if call.get("id")
+    ]
+    return [{"role": "assistant", "content": answer.text or None, "tool_calls": calls}, *results]
 
 
 def _asking(request: ChatRequest, messages: Sequence[dict[str, Any]]) -> ChatRequest:
@@ -101,42 +205,73 @@ def _asking(request: ChatRequest, messages: Sequence[dict[str, Any]]) -> ChatReq
     )  # fmt: skip
 
 
-async def _ask(turn: Turn, number: int, subject: Subject, told: _Told) -> None:
+def _config(request: ChatRequest) -> Mapping[str, Any]:
+    """Parameters of the model with its tools, for assertions that look at them."""
+    return {**request.parameters, "tools": list(request.tools)} if request.tools else request.parameters
+
+
+async def _assert(turn: Turn, number: int, subject: Subject, told: _Told) -> None:
     for prepared in turn.asserts:
-        judged = await prepared.assertion.judge(subject)
-        told.asserted.append(Asserted(label=prepared.label, turn=number, score=judged.score))
+        try:
+            judged = await prepared.assertion.judge(subject)
+        except PromptshipError as error:  # of a judge: the answer is there, this score is not
+            judged = Judged(_of_judge(error))
+        except Exception as error:  # noqa: BLE001 - a mistake of ours costs a score, not the run
+            judged = Judged(Unscored(f"the assertion broke: {type(error).__name__}", str(error)))
+        told.asserted.append(
+            Asserted(
+                label=prepared.label,
+                turn=number,
+                score=judged.score,
+                type=prepared.type,
+                weight=prepared.weight,
+                metric=prepared.metric,
+                value=prepared.value,
+                judge_tokens=judged.judge_tokens,
+                said=judged.said,
+                judge=judged.judge,
+                parts=tuple(_part(part, number) for part in judged.parts),
+            )
+        )
         told.weights.append(prepared.weight)
         told.judge_tokens += judged.judge_tokens
+        told.judge_cost_usd += judged.judge_cost_usd
+        if prepared.metric is not None and isinstance(judged.score, Scored):
+            told.named.append((prepared.metric, judged.score.score, prepared.weight))
+        told.named += [(name, score, 1.0) for name, score in judged.named.items()]
+        told.named += [
+            (part.metric, part.score.score, part.weight)
+            for part in judged.parts
+            if part.metric is not None and isinstance(part.score, Scored)
+        ]
 
 
-def combined(asserted: Sequence[Asserted], weights: Sequence[float], threshold: float | None) -> Score:
-    """The score of a trial: weighted mean; passed when every assertion that has a weight passed, or `threshold` is reached.
+def _of_judge(error: PromptshipError) -> Unscored:
+    missing = unanswered(error)
+    return Unscored(missing.reason.replace("the provider", "the judge's provider"), missing.detail)
 
-    A missing score makes the trial Unscored only when it could change the result.
-    """
-    voting = [(one, weight) for one, weight in zip(asserted, weights, strict=True) if weight > 0]
-    measured = [(one.label, one.score, weight) for one, weight in voting if isinstance(one.score, Scored)]
-    missing = [(one, weight) for one, weight in voting if isinstance(one.score, Unscored)]
-    total = sum(weight for _, weight in voting)
-    reached = sum(score.score * weight for _, score, weight in measured)
-    mean = reached / known if (known := sum(weight for _, _, weight in measured)) else 0.0
-    failed = [f"{label}: {score.reason}" for label, score, _ in measured if not score.passed]
-    reason = "; ".join(failed)
-    if threshold is None:
-        surely_failed, surely_passed = bool(failed), not failed and not missing
-    else:
-        still_open = sum(weight for _, weight in missing)
-        surely_failed, surely_passed = (
-            reached + still_open < threshold * total - 1e-12,
-            reached >= threshold * total - 1e-12,
+
+def _part(part: Part, turn: int) -> Asserted:
+    return Asserted(
+        label=part.label, turn=turn, score=part.score, type=part.type, weight=part.weight, metric=part.metric,
+        value=part.value, said=part.said, parts=tuple(_part(one, turn) for one in part.parts),
+    )  # fmt: skip
+
+
+def _named(told: _Told) -> dict[str, float]:
+    """Weighted mean per metric; plain mean when all weights of a metric are 0."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for metric, score, weight in told.named:
+        found.setdefault(metric, []).append((score, weight))
+    means = {}
+    for metric, scores in found.items():
+        total = sum(weight for _, weight in scores)
+        means[metric] = (
+            sum(score * weight for score, weight in scores) / total
+            if total
+            else sum(score for score, _ in scores) / len(scores)
         )
-    if surely_failed or surely_passed:
-        return Scored(
-            surely_passed, mean, "" if surely_passed else reason or f"score {mean:.2f}, wanted {threshold}"
-        )
-    first = missing[0][0]
-    assert isinstance(first.score, Unscored)  # noqa: S101 - only those are in `missing`
-    return Unscored(f"{first.label}: {first.score.reason}", first.score.detail)
+    return means
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

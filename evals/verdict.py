@@ -45,11 +45,24 @@ class Tally(_Value):
     trials: int = 0
     """With a score."""
     unscored: int = 0
+    passes_min: int | None = None
+    """So many must pass for the case to pass; None: the share counts."""
 
     @property
     def rate(self) -> float | None:
-        """Share that passed; None when nothing was scored."""
-        return self.passed / self.trials if self.trials else None
+        """Share that passed, or 1 or 0 under a k-of-n rule; None when nothing was scored, or too little to tell."""
+        if not self.trials:
+            return None
+        if self.passes_min is None:
+            return self.passed / self.trials
+        if self.passed >= self.passes_min:
+            return 1.0
+        return 0.0 if self.passed + self.unscored < self.passes_min else None
+
+    @property
+    def flaky(self) -> bool:
+        """Whether some trials passed and others failed."""
+        return 0 < self.passed < self.trials
 
 
 class CaseChange(_Value):
@@ -89,6 +102,8 @@ class Difference(_Value):
     """Candidate - stable over the cases that have both (`promptship.evals.statistics.Paired`)."""
 
     cases: int
+    topics: int | None = None
+    """Independent facts among them: topics, and cases without one; None: every case is one."""
     mean: float
     error: float | None
     low: float
@@ -128,5 +143,7 @@ class SuiteVerdict(_Value):
     """Every case that is neither `unchanged` nor `passes`; worst first, at most CHANGES_MAX."""
     left_out: int = 0
     """Changes beyond that."""
+    not_asked: int = 0
+    """Trials left out because the outcome was certain without them."""
     unscored_because: tuple[tuple[str, int], ...] = ()
     """The commonest reasons of trials without a score, and how often."""

@@ -7,11 +7,15 @@ so at once. Kill it anywhere and start it again with the same release: no side e
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prefect import flow
 
+from promptship.flows.regression import regress_in_shards
 from promptship.lifecycle.steps import Standing
 from promptship.tasks.hold import moving
 from promptship.tasks.steps import approve, canary, conclude, lint, promote, regress
+from promptship.wiring import app
 
 
 @flow(name="release", flow_run_name="{release_id}", retries=0, persist_result=False)
@@ -20,7 +24,12 @@ def release(release_id: str) -> str:
     with moving(release_id) as mine:
         if not mine:
             return "another run is moving this release"
-        for step in (lint, regress, canary, approve, promote):
+        for step in (lint, suites(), canary, approve, promote):
             if step(release_id) is not Standing.GO_ON:
                 break
         return conclude(release_id)
+
+
+def suites() -> Callable[[str], Standing]:
+    """One task runs the suites, or a flow of shards when the settings want more than one."""
+    return regress_in_shards if app().settings.evaluation.shards > 1 else regress

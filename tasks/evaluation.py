@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterator
+import glob
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from promptship.errors import Unavailable
-from promptship.evals.compare import compare
-from promptship.evals.rows import Arm, Row, from_json, to_json
-from promptship.evals.runner import run
+from promptship.adapters.secrets import private_directory
+from promptship.adapters.suite_gate import examine_suite
+from promptship.errors import Refused, Unavailable
+from promptship.evals.calls import BUDGET_SPENT
+from promptship.evals.cases import Suite
+from promptship.evals.native import fit
+from promptship.evals.regression import equipped, regress
+from promptship.evals.row_log import RowLog, read_rows
+from promptship.evals.rows import Arm, Row
 from promptship.evals.suite import load_suite
+from promptship.evals.suite_run import Means
 from promptship.evals.verdict import SuiteVerdict
 from promptship.lifecycle.app import App
 from promptship.lifecycle.steps import Standing, evaluated, record_evaluation
 from promptship.prompts.digest import from_canonical
 from promptship.prompts.model import Prompt
-from promptship.release.history import Release
+from promptship.release.plan import Regression
+from promptship.tasks.gate import Examine, gated
+
+EVALUATIONS: Final = "evaluations"
+"""Rows and gate results by release, in the data directory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What a release's suites are run with, wherever they are."""
+
+    release: str
+    rules: Regression
+    stable: str | None
+    """Digest that the candidate is compared with; None: there is none yet."""
+    arms: Mapping[Arm, Prompt]
+    suites: tuple[Suite, ...]
+    directory: Path
+    """Where rows and gate results are kept on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,36 +62,108 @@ def run_suites(app: App, release_id: str) -> Standing:
     standing = evaluated(app, release_id)
     if standing is not None:
         return standing
-    outcome = asyncio.run(evaluate(app, release_id))
-    return record_evaluation(
-        app, release_id, stable=outcome.stable, verdict=outcome.verdict, passes=outcome.passes, because=outcome.because
-    )  # fmt: skip
+    return recorded(app, release_id, asyncio.run(evaluate(app, release_id)))
 
 
-async def evaluate(app: App, release_id: str) -> Evaluation:
-    """Run every suite of the release's plan (without any: the suite of the prompt's name).
+async def evaluate(app: App, release_id: str, *, examine: Examine = examine_suite) -> Evaluation:
+    """Run every suite of the release's plan (without any: the suite of the prompt's name), once all of them are in order.
 
     Raises:
         Unavailable: a provider is down, or too many trials have no score; what was answered is kept for the next try.
-        Refused: a provider does not accept the key.
-        ConfigError: a suite does not fit the prompt.
+        Refused: a provider does not accept the key, or the budget is spent.
+        ConfigError: a suite does not fit the prompt, or its gate does not let it through.
     """
+    work = assigned(app, release_id, stable=stable_now(app, release_id))
+    warnings = in_order(app, work, examine)
+    try:
+        async with equipped(app.settings, models=app.models) as means:
+            verdicts = [await _one(app, work, suite, means) for suite in work.suites]
+    finally:
+        await app.models.aclose()
+    return concluded(work.stable, verdicts, warnings)
+
+
+async def _one(app: App, work: Assignment, suite: Suite, means: Means) -> SuiteVerdict:
+    with RowLog(work.directory / f"{suite.name}.jsonl") as log:
+        regressed = await regress(
+            suite, work.arms, work.rules, means, on_row=log.add, finished=finished(work.directory, suite),
+            stop_early=app.settings.evaluation.stop_early,
+        )  # fmt: skip
+    return regressed.verdict
+
+
+def in_order(app: App, work: Assignment, examine: Examine = examine_suite) -> list[tuple[str, ...]]:
+    """Everything that can be wrong with the suites, before the first of them costs anything. Returns the gate's warnings for each.
+
+    Raises:
+        ConfigError: a suite does not fit the candidate, or its gate does not let it through.
+        Unavailable: the disk does not take the gate's result.
+    """
+    for suite in work.suites:
+        fit(suite, work.arms)
+    return [gated(app.settings.data, work.directory, suite, examine) for suite in work.suites]
+
+
+def stable_now(app: App, release_id: str) -> str | None:
+    """Digest of the version that production serves now."""
+    route = app.routes.get(app.release(release_id).prompt)
+    return route.stable if route else None
+
+
+def assigned(app: App, release_id: str, *, stable: str | None) -> Assignment:
+    """Load everything that the suites of a release are run with. Raises ConfigError, NotFound, Unavailable."""
     release = app.release(release_id)
     assert release.plan is not None and release.version is not None  # noqa: S101, PT018 - the fold sets both at Linted
-    route = app.routes.get(release.prompt)
-    stable = route.stable if route else None
     arms: dict[Arm, Prompt] = {"candidate": _prompt(app, release.prompt, release.version)}
     if stable is not None:
         arms["stable"] = _prompt(app, release.prompt, stable)
-    names = release.plan.regression.suites or (release.prompt,)
-    try:
-        verdicts = [await _one(app, release, name, arms) for name in names]
-    finally:
-        await app.models.aclose()
+    tree = app.repository.tree(release.commit)
+    names = dict.fromkeys(release.plan.regression.suites or (release.prompt,))
+    suites = tuple(load_suite(tree, app.settings.repository.suites, name) for name in names)
+    directory = evaluations(app, release_id)
+    private_directory(app.settings.data)
+    for suite in suites:
+        (directory / suite.name).parent.mkdir(parents=True, exist_ok=True)
+    return Assignment(
+        release=release_id, rules=release.plan.regression, stable=stable, arms=arms, suites=suites, directory=directory
+    )  # fmt: skip
+
+
+def evaluations(app: App, release_id: str) -> Path:
+    """Where a release's rows and gate results are."""
+    return app.settings.data / EVALUATIONS / release_id
+
+
+def finished(directory: Path, suite: Suite) -> Iterator[Row]:
+    """Rows of these cases that lie on this disk from an earlier try, whole or in parts."""
+    mine = {case.id for case in suite.cases}
+    beside = directory / suite.name
+    parts = beside.parent.glob(f"{glob.escape(beside.name)}.*-of-*.jsonl")
+    for path in [*sorted(parts), beside.with_name(f"{beside.name}.jsonl")]:
+        yield from (row for row in read_rows(path) if row.case in mine)
+
+
+def concluded(
+    stable: str | None, verdicts: Sequence[SuiteVerdict], warnings: Iterable[Sequence[str]]
+) -> Evaluation:
+    """One verdict from those of all suites. `warnings`: what the gate said of each.
+
+    Raises:
+        Unavailable: too many trials have no score. Missing data never becomes a verdict: not a pass, and not a rejection either.
+        Refused: they have none because the budget is spent.
+    """
     lost = [verdict for verdict in verdicts if verdict.outcome == "unscored"]
+    said = "; ".join(f"{verdict.suite}: {verdict.because}" for verdict in lost)
+    if any(reason == BUDGET_SPENT for verdict in lost for reason, _ in verdict.unscored_because):
+        raise Refused(
+            f"{said}: the budget is spent; raise spend_max_usd in [evaluation], or the suite's own budget"
+        )
     if lost:
-        # Missing data never becomes a verdict: not a pass, and not a rejection either. What has a score is not asked again.
-        raise Unavailable("; ".join(f"{verdict.suite}: {verdict.because}" for verdict in lost))
+        raise Unavailable(said)  # what has a score is not asked again
+    verdicts = [
+        verdict.model_copy(update={"warnings": (*verdict.warnings, *more)})
+        for verdict, more in zip(verdicts, warnings, strict=True)
+    ]
     failed = [verdict for verdict in verdicts if not verdict.passes]
     return Evaluation(
         stable=stable,
@@ -77,40 +173,12 @@ async def evaluate(app: App, release_id: str) -> Evaluation:
     )
 
 
-async def _one(app: App, release: Release, name: str, arms: dict[Arm, Prompt]) -> SuiteVerdict:
-    assert release.plan is not None  # noqa: S101 - checked by the caller
-    rules = release.plan.regression
-    suite = load_suite(app.repository.tree(release.commit), app.settings.repository.suites, name)
-    kept = app.settings.data / "evaluations" / release.id / f"{name}.jsonl"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    finished = tuple(_finished(kept))
-    with kept.open("a", encoding="utf-8") as file:
-
-        def keep(row: Row) -> None:
-            # A new line first: what a killed run left half written must not swallow this row.
-            file.write("\n" + json.dumps(to_json(row)))
-            file.flush()
-
-        outcome = await run(
-            suite, arms, app.models, trials=rules.trials, on_row=keep, finished=finished,
-            concurrency=min((p.concurrency_max for p in app.settings.providers.values()), default=8),
-        )  # fmt: skip
-    return compare(
-        outcome, margin=rules.margin, alpha=rules.alpha,
-        unscored_max=rules.unscored_max, pass_rate_min=rules.pass_rate_min,
+def recorded(app: App, release_id: str, outcome: Evaluation) -> Standing:
+    """Write the verdict down."""
+    return record_evaluation(
+        app, release_id, stable=outcome.stable, verdict=outcome.verdict, passes=outcome.passes, because=outcome.because
     )  # fmt: skip
 
 
 def _prompt(app: App, name: str, digest: str) -> Prompt:
     return from_canonical(name, app.routes.version(digest).content)
-
-
-def _finished(kept: Path) -> Iterator[Row]:
-    """Rows of an earlier run of this release; a torn line is simply asked again."""
-    if not kept.exists():
-        return
-    for line in kept.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            yield from_json(json.loads(line))
-        except (ValueError, KeyError, TypeError):
-            continue

@@ -9,11 +9,13 @@ from functools import wraps
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from promptship.evals.report import to_markdown
+from promptship.evals.reports.markdown import to_markdown
 from promptship.evals.verdict import SuiteVerdict
 from promptship.lifecycle.app import App
 from promptship.release import events as e
 from promptship.render.verdict import verdict_from, verdict_markdown
+from promptship.tasks.evaluation import evaluations
+from promptship.tasks.gate import gate_markdown, gates
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +49,12 @@ def lint(app: App, release_id: str) -> None:
 
 @shown
 def regression(app: App, release_id: str) -> None:
-    """One report per suite."""
+    """Per suite what its gate said, and its report once there is a verdict."""
+    for one in gates(evaluations(app, release_id)):
+        create_markdown_artifact(
+            key=_key("suite-gate", release_id, one.suite), markdown=gate_markdown(one),
+            description=f"What was found in suite {one.suite} of release {release_id} before it was run",
+        )  # fmt: skip
     verdict = app.release(release_id).suite_verdict
     for suite in (verdict or {}).get("suites", []):  # type: ignore[attr-defined]
         report = SuiteVerdict.model_validate(suite)

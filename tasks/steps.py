@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from prefect import task
 from prefect.runtime import task_run
 
 from promptship.errors import Conflict, PromptshipError, Unavailable
+from promptship.evals.shards import Part
 from promptship.lifecycle import steps, telling
 from promptship.lifecycle.app import App
 from promptship.lifecycle.steps import Standing
 from promptship.lifecycle.stumbling import stumble
-from promptship.tasks import report
+from promptship.tasks import report, sharding
 from promptship.tasks.evaluation import run_suites
-from promptship.tasks.policy import RETRIES, STEP
+from promptship.tasks.policy import ONCE, RETRIES, SHARD, STEP
+from promptship.tasks.sharding import Shards
 from promptship.wiring import app
+
+Done = TypeVar("Done")
 
 
 @task(name="lint", **STEP)
@@ -28,6 +33,28 @@ def lint(release_id: str) -> Standing:
 def regress(release_id: str) -> Standing:
     """Run the suites, candidate against stable."""
     return _attempt("regress", run_suites, release_id, tell=report.regression)
+
+
+@task(name="split", **STEP)
+def split(release_id: str) -> Standing | Shards:
+    """Check the suites and divide them into shards; says where the release stands when there is nothing to ask."""
+    return _attempt("regress", sharding.split, release_id, tell=report.regression)
+
+
+@task(name="ask", task_run_name="ask {part.suite} {part.number}/{part.of}", **SHARD)
+def ask(release_id: str, part: Part, stable: str | None, side_by_side: int) -> dict[str, Any]:
+    """Ask the cases of one shard, here or on another machine; plain values in and out."""
+    return sharding.ask(app(), release_id, part, stable=stable, side_by_side=side_by_side)
+
+
+@task(name="judge", **ONCE)
+def judge(release_id: str, asked: Sequence[dict[str, Any]] | Exception, stable: str | None) -> Standing:
+    """Judge the rows of all shards together. `asked`: what they came to, or the error that ended them."""
+
+    def use_case(app: App, release_id: str) -> Standing:
+        return sharding.judge(app, release_id, asked, stable=stable)
+
+    return _attempt("regress", use_case, release_id, tell=report.regression, retries=0)
 
 
 @task(name="canary", **STEP)
@@ -57,30 +84,32 @@ def conclude(release_id: str) -> str:
 
 def _attempt(
     step: str,
-    use_case: Callable[[App, str], Standing],
+    use_case: Callable[[App, str], Done],
     release_id: str,
     *,
     tell: Callable[[App, str], None] | None = None,
-) -> Standing:
+    retries: int = RETRIES,
+) -> Done | Standing:
     """Do the step, and `tell` when it changed something.
 
     What is down outside is retried by Prefect; after the last try the ledger notes it and the release waits. What is wrong
     ends a release before its canary: trying again would say the same. What nobody expected is noted too, and raised.
     """
     before = app().release(release_id).seq
+    done: Done | Standing
     try:
-        standing = use_case(app(), release_id)
+        done = use_case(app(), release_id)
     except Unavailable as error:
-        if (task_run.run_count or 0) <= RETRIES:
+        if (task_run.run_count or 0) <= retries:
             raise
-        return stumble(app(), release_id, step=step, error=error)
+        done = stumble(app(), release_id, step=step, error=error)
     except Conflict:
         raise  # others move it all the time: it is still due
     except PromptshipError as error:
-        return stumble(app(), release_id, step=step, error=error)
+        done = stumble(app(), release_id, step=step, error=error)
     except Exception as error:
         stumble(app(), release_id, step=step, error=error)
         raise
     if tell is not None and app().release(release_id).seq != before:
         tell(app(), release_id)
-    return standing
+    return done

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from promptship.evals.assertions.base import Assertion, AssertionSpec, Maker, Prepared, Reader
+from promptship.evals.assertions.base import (
+    Assertion,
+    AssertionSpec,
+    BuildContext,
+    Dialect,
+    Maker,
+    Prepared,
+    Reader,
+)
 from promptship.evals.assertions.registry import NEEDS_JUDGE, REGISTRY, TYPES, build
 
 __all__ = [
@@ -11,6 +19,8 @@ __all__ = [
     "TYPES",
     "Assertion",
     "AssertionSpec",
+    "BuildContext",
+    "Dialect",
     "Maker",
     "Prepared",
     "Reader",

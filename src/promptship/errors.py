@@ -53,6 +53,10 @@ class ConfigError(PromptshipError):
         self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
+        """Errors travel between processes; by default only the message would."""
+        return type(self), (self.problems,)
+
 
 class InvalidVariables(PromptshipError):
     """The variables of a request do not fit the prompt. `problems` maps variable name to what is wrong with it."""
@@ -63,6 +67,10 @@ class InvalidVariables(PromptshipError):
         super().__init__(
             f"prompt {prompt}: " + "; ".join(f"variable {name} {what}" for name, what in problems.items())
         )
+
+    def __reduce__(self) -> tuple[type[InvalidVariables], tuple[str, dict[str, str]]]:
+        """As `ConfigError.__reduce__`."""
+        return type(self), (self.prompt, self.problems)
 
 
 class NotFound(PromptshipError):
@@ -92,6 +100,8 @@ class Unavailable(PromptshipError):
 
     exit_code = 3
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_s: float | None = None, throttled: bool = False) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.throttled = throttled
+        """It answers, but not so often: 429, or a limit of requests or tokens."""

@@ -5,12 +5,13 @@ All methods may raise `Unavailable`; other errors are named per method.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from promptship.canary.evidence import Baseline, Health, StageCounts
+from promptship.chat import ChatAnswer, ChatRequest
 from promptship.release.events import Event, Fact
 from promptship.release.phase import Phase
 from promptship.routing.table import Route, RoutingTable, Version
@@ -249,34 +250,8 @@ class Measurements(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
-    """One call of a chat model."""
-
-    model: str
-    messages: tuple[dict[str, Any], ...]
-    parameters: dict[str, Any] = field(default_factory=dict)
-    """Sampling and other parameters, passed through as they are."""
-    tools: tuple[dict[str, Any], ...] = ()
-    response_format: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatAnswer:
-    """What came back."""
-
-    text: str
-    tool_calls: tuple[dict[str, Any], ...] = ()
-    finish_reason: str = ""
-    model: str = ""
-    """Model the provider says answered."""
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    latency_ms: float = 0.0
-
-
 class Models(Protocol):
-    """Language models behind any OpenAI-compatible endpoint."""
+    """Language models behind the configured providers."""
 
     async def complete(self, request: ChatRequest) -> ChatAnswer:
         """One answer.
@@ -286,6 +261,14 @@ class Models(Protocol):
             Refused: 401 or 403; trying again cannot help.
             ConfigError: no provider is configured for the model, or 4xx: the request itself is wrong.
         """
+        ...
+
+    async def embed(self, model: str, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
+        """One vector per text, and how many tokens were read (0: not said). Raises as `complete`."""
+        ...
+
+    async def moderate(self, model: str, asked: str, said: str) -> Mapping[str, float]:
+        """Categories flagged in an answer with their scores 0..1; empty: none. Raises as `complete`."""
         ...
 
     async def aclose(self) -> None:

@@ -8,9 +8,10 @@ Secrets are never in the file: it names environment variables.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from promptship.release.plan import Duration, Plan
 
@@ -86,16 +87,73 @@ class PrefectSettings(_Section):
     """Empty: http://host:port/api."""
 
 
-class ProviderSettings(_Section):
-    """An OpenAI-compatible endpoint."""
+Kind = Literal["openai", "anthropic", "azure", "gemini", "bedrock"]
+_USUAL: Final[dict[str, dict[str, str]]] = {
+    "anthropic": {"base_url": "https://api.anthropic.com", "api_key_env": "ANTHROPIC_API_KEY"},
+    "azure": {"api_key_env": "AZURE_OPENAI_API_KEY"},
+    "gemini": {"base_url": "https://generativelanguage.googleapis.com", "api_key_env": "GEMINI_API_KEY"},
+    "vertex": {
+        "base_url": "https://{region}-aiplatform.googleapis.com",
+        "api_key_env": "GOOGLE_ACCESS_TOKEN",
+        "region": "us-central1",
+    },
+    "bedrock": {"base_url": "https://bedrock-runtime.{region}.amazonaws.com"},
+}
+"""What a kind of provider has when the file does not say: addresses, and the variables their vendors use."""
+_KINDS_OF: Final = {"api_version": {"azure"}, "project": {"gemini"}, "region": {"bedrock", "gemini"}}
+"""Keys that belong to some kinds only."""
 
+
+class ProviderSettings(_Section):
+    """Where models answer, and in which words: any OpenAI-compatible endpoint, or one of the kinds with words of their own."""
+
+    kind: Kind = "openai"
     base_url: str
-    """Up to and including `/v1`."""
+    """OpenAI: up to and including `/v1`. Azure: the resource. The others have a usual one; `{region}` stands for the region."""
     api_key_env: str = ""
-    """Environment variable that holds the key; empty: no key is sent."""
+    """Environment variable that holds the key; empty: no key is sent. Kinds other than `openai` have a usual one; `bedrock` takes
+    AWS's own variables when it is empty."""
+    api_version: str = ""
+    """Azure: `api-version` of every call; empty: a current one."""
+    project: str = ""
+    """Gemini: project of Google Cloud; with it Vertex AI is asked, and the key is an access token."""
+    region: str = ""
+    """Bedrock: AWS region, empty: `AWS_REGION` of the environment. Gemini with a project: location."""
     timeout: Duration = 60.0
     concurrency_max: Annotated[int, Field(ge=1, le=1000)] = 16
     """Parallel calls of an evaluation."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_usual(cls, data: Any) -> Any:
+        """What the kind usually has, under what is given."""
+        if not isinstance(data, dict):
+            return data
+        kind = "vertex" if data.get("kind") == "gemini" and data.get("project") else data.get("kind")
+        return {**_USUAL.get(kind, {}), **data} if isinstance(kind, str) else data
+
+    @field_validator("api_version", "project", "region")
+    @classmethod
+    def _of_its_kind(cls, value: str, info: ValidationInfo) -> str:
+        kind = info.data.get("kind")
+        if not value or kind is None:
+            return value
+        kinds = _KINDS_OF[str(info.field_name)]
+        if kind not in kinds:
+            raise PydanticCustomError(
+                "of_another_kind", f"expected nothing: only kind {' or '.join(sorted(kinds))} has it"
+            )
+        if info.field_name == "region" and kind == "gemini" and not info.data.get("project"):
+            raise PydanticCustomError(
+                "of_another_kind", "expected nothing: only Gemini with a project has it"
+            )
+        return value
+
+    @property
+    def secret_envs(self) -> tuple[str, ...]:
+        """Every environment variable whose value must never be shown."""
+        aws = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK")
+        return (self.api_key_env,) if self.api_key_env else aws if self.kind == "bedrock" else ()
 
 
 class ModelSettings(_Section):
@@ -106,6 +164,27 @@ class ModelSettings(_Section):
     context_tokens: Annotated[int, Field(gt=0)] | None = None
     retires_on: str | None = None
     """ISO date; after it lint refuses the model, 60 days before it lint warns."""
+    price_in: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """USD per million tokens read. Price and output price go together; None: the list price, where there is one."""
+    price_out: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """USD per million tokens written."""
+    price_cached: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """USD per million tokens that the provider read from its cache; None: as `price_in`."""
+
+
+class EvaluationSettings(_Section):
+    """How suites are run."""
+
+    shards: Annotated[int, Field(ge=1, le=64)] = 1
+    """Parts a release's suite is split into; each is a Prefect task."""
+    dask: str = ""
+    """Address of a Dask scheduler, `tcp://host:8786`: shards run there (needs prefect-dask). Empty: in the flow's process."""
+    cache: bool = True
+    """Keep answers by content under `data_dir`, so that an unchanged baseline is not paid again."""
+    spend_max_usd: Annotated[float, Field(gt=0)] | None = None
+    """Most that one suite of a release may cost; a suite's own budget, if lower, goes before."""
+    stop_early: bool = True
+    """End a suite as soon as nothing still to be asked could change its outcome."""
 
 
 class Approver(_Section):
@@ -157,6 +236,7 @@ class Settings(_Section):
     watcher: WatcherSettings = WatcherSettings()
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
     models: dict[str, ModelSettings] = Field(default_factory=dict)
+    evaluation: EvaluationSettings = EvaluationSettings()
     approvers: tuple[Approver, ...] = ()
     slack: SlackSettings = SlackSettings()
     plans: dict[str, Plan] = Field(default_factory=dict)

@@ -13,8 +13,9 @@ import pytest
 from promptship.adapters.memory.models import ScriptedModels
 from promptship.adapters.providers import HttpModels
 from promptship.adapters.providers.answers import retry_after_s
+from promptship.chat import ChatAnswer, ChatRequest
 from promptship.errors import ConfigError, Problem, PromptshipError, Refused, Unavailable
-from promptship.ports import ChatAnswer, ChatRequest, Models
+from promptship.ports import Models
 from promptship.settings import ModelSettings, ProviderSettings
 from tests.support.gateway import completion
 from tests.support.loopback import Behaviour, Loopback, hangs, raw, resets, says
@@ -195,7 +196,7 @@ async def test_nobody_listens() -> None:
     async with Loopback(hangs) as server:
         closed = server.url
     models = HttpModels({"main": ProviderSettings(base_url=closed)}, {}, {})
-    with pytest.raises(Unavailable, match="ConnectError"):
+    with pytest.raises(Unavailable, match=r"provider main: .*Connect"):
         await models.complete(ASK)
     await models.aclose()
 

@@ -13,7 +13,7 @@ WRITTEN = [page for page in PAGES if page.name not in {"cli.md", "CHANGELOG.md"}
 """Pages that people write; the others are generated, or history."""
 
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"`([\w./-]+\.(?:yaml|md|json|prompt|prompty|toml|txt|jsonl))`")
+_FILE = re.compile(r"`([\w./-]+\.(?:yaml|md|json|prompt|prompty|toml|txt|jsonl|csv|js|py))`")
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import random
 from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from promptship.adapters.files import WorkingTree
+from promptship.cli import app
+from promptship.evals.judges.labels import read_labels
 from promptship.evals.suite import load_suite
 from promptship.lifecycle.lint import lint_tree
 from promptship.prompts.lint.catalogue import built_in
@@ -24,14 +29,18 @@ PROMPT_LANGUAGES = {"yaml", "markdown", "json", "handlebars", "jinja"}
 
 
 def kind(block: Block) -> str:
-    """What a block claims to be: prompt, suite, settings, fragment (of a prompt), or nothing of ours."""
+    """What a block claims to be: prompt, suite, settings, promptfoo, labels, fragment (of a prompt), or nothing of ours."""
     if block.language == "toml":
         return "settings"
     if block.language == "yaml":
         keys = yaml.safe_load(block.text).keys()
         if "cases" in keys:
             return "suite"
+        if "providers" in keys:
+            return "promptfoo"
         return "prompt" if "messages" in keys and block.file else "fragment"
+    if block.language == "csv":
+        return "labels" if "label" in block.text.splitlines()[0].split(",") else ""
     return "prompt" if block.language in PROMPT_LANGUAGES else ""
 
 
@@ -100,6 +109,43 @@ def test_fragments_complete_a_prompt(block: Block) -> None:
     )
 
 
+@pytest.mark.parametrize("block", of_kind("labels"), ids=str)
+def test_labels_are_read(block: Block) -> None:
+    assert len(read_labels(block.text, str(block))) == len(block.text.splitlines()) - 1
+
+
+@pytest.mark.parametrize("block", of_kind("promptfoo"), ids=str)
+def test_promptfoo_configurations_run(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the files that the page shows; every row passes, and nothing is left out or differs."""
+    for other in (
+        one for one in BLOCKS if one.page == block.page and one.language in {"yaml", "text", "csv"}
+    ):
+        assert other.file, f"{other}: say in the paragraph above which file this is"
+        (tmp_path / other.file).write_text(other.text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(app, ["eval", "-c", block.file, "-o", "out.json"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["results"]
+    assert found["stats"]["successes"] == len(found["results"]) > 1
+    assert "compatibility" not in ran.stdout
+
+
+def test_the_calibration_that_is_shown_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty labels of thirty cases, and a judge that errs in one of ten."""
+    chance = random.Random(1)
+    lines = ["case,output,label,judge"]
+    for number in range(60):
+        good = number % 3 != 0
+        judged = good if chance.random() < 0.9 else not good
+        lines.append(f"c{number // 2},answer {number},{int(good)},{'yes' if judged else 'no'}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (tmp_path / "promptship.toml").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(app, ["judge", "calibrate", "labels.csv"])
+    assert ran.exit_code == 0, ran.output
+    assert ran.stdout in [block.text for block in BLOCKS if block.page.name == "judges.md"]
+
+
 def test_every_kind_is_there() -> None:
     assert {block.file.rpartition(".")[2] for block in of_kind("prompt")} == {
         "yaml",
@@ -110,6 +156,8 @@ def test_every_kind_is_there() -> None:
     }
     assert of_kind("suite")
     assert of_kind("settings")
+    assert of_kind("promptfoo")
+    assert of_kind("labels")
 
 
 def test_the_first_repository_of_the_readme_is_lint_clean(tmp_path: Path) -> None:

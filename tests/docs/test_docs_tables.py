@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,12 @@ from pydantic import BaseModel
 
 from promptship import settings as s
 from promptship.canary import eprocess
-from promptship.evals.assertions.registry import REGISTRY
+from promptship.evals.assertions import TYPES, AssertionSpec
+from promptship.evals.assertions.attacked import REDTEAM
+from promptship.evals.judges.labels import COLUMNS
+from promptship.evals.redteam.strategies import PLAIN, STRATEGIES
+from promptship.evals.reports.formats import Format, format_of
+from promptship.evals.suite_file import CaseFile, JudgeSettings, SuiteFile
 from promptship.evals.verdict import SuiteOutcome
 from promptship.lifecycle.lint import RULES
 from promptship.release import plan as p
@@ -31,6 +37,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "## [watcher]": s.WatcherSettings,
     "## [providers.NAME]": s.ProviderSettings,
     "## [models.ID]": s.ModelSettings,
+    "## [evaluation]": s.EvaluationSettings,
     "## [[approvers]]": s.Approver,
     "## [slack]": s.SlackSettings,
     "### [plans.NAME]": p.Plan,
@@ -87,14 +94,51 @@ def test_the_lint_table_is_the_registry() -> None:
     assert len([row for row in table if row[0].startswith("PS")]) == len(wanted)
 
 
-def test_every_assertion_type_and_outcome_is_documented() -> None:
-    page = DOCS / "suites.md"
-    types = {
-        name for row in rows(section(page, "## Assertions")) for name in re.findall(r"`([a-z-]+)`", row[0])
-    }
-    assert types == set(REGISTRY)
-    outcomes = {row[0].strip("`") for row in rows(section(page, "## The verdict"))}
+def test_every_assertion_type_is_documented() -> None:
+    text = (DOCS / "assertions.md").read_text(encoding="utf-8").partition("<!-- assertions: begin -->")[2]
+    types = re.findall(r"^\| `([a-z0-9:-]+)` \|", text, re.MULTILINE)
+    assert sorted(types) == sorted(name for name in TYPES if not name.startswith("not-"))
+
+
+def test_every_outcome_of_a_suite_is_documented() -> None:
+    outcomes = {row[0].strip("`") for row in rows(section(DOCS / "suites.md", "## The verdict"))}
     assert outcomes == {str(outcome) for outcome in SuiteOutcome}
+
+
+def named(page: str, heading: str) -> set[str]:
+    """What stands in backticks in the first cells of a section's tables."""
+    cells = [row[0] for row in rows(section(DOCS / page, heading))]
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def keys(model: type[BaseModel]) -> set[str]:
+    return {str(field.alias or name) for name, field in model.model_fields.items()}
+
+
+def test_every_key_of_a_suite_is_documented() -> None:
+    assert named("suites.md", "## Cases") == keys(CaseFile) | keys(SuiteFile) - {"cases"}
+    assert named("suites.md", "## Assertions") == keys(AssertionSpec)
+    assert named("judges.md", "## Name one") == keys(JudgeSettings)
+
+
+def test_every_report_format_is_documented() -> None:
+    endings = named("suites.md", "## Reports")
+    assert {format_of(Path(f"report{ending}")) for ending in endings} == set(Format)
+
+
+def test_every_strategy_and_grader_is_documented() -> None:
+    told: set[str] = set()
+    for row in rows(section(DOCS / "redteam.md", "## Strategies")):
+        family = ""
+        for name in re.findall(r"`([^`]+)`", row[0]):
+            family = name.partition(":")[0] or family
+            told.add(family + name if name.startswith(":") else name)
+    assert told == {PLAIN.name, *STRATEGIES}
+    assert named("redteam.md", "## Graders") == set(REDTEAM)
+
+
+def test_every_column_of_labels_is_documented() -> None:
+    assert named("judges.md", "## Calibration") == set(COLUMNS)
 
 
 def test_every_error_code_of_the_gateway_is_documented() -> None:

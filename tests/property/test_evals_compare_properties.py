@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from promptship.evals.compare import compare
-from promptship.evals.statistics import mean_of, pass_at_k, pass_hat_k
+from promptship.evals.statistics import by_topic, mean_of, pass_at_k, pass_hat_k
 from promptship.evals.verdict import SuiteOutcome, SuiteVerdict
 from tests.support.suite_runs import run_of
 
@@ -131,3 +131,44 @@ def test_a_whole_weight_counts_a_case_so_many_times_in_the_mean(weighted: list[t
     plain = mean_of(values, np.ones(len(values)))
     assert plain.error == pytest.approx(stats.sem(values))
     assert plain.freedom == len(values) - 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(PAIRS, st.integers(1, 3))
+def test_under_a_k_of_n_rule_a_case_passes_exactly_when_k_trials_do(
+    pairs: list[tuple[str, str]], needed: int
+) -> None:
+    run = run_of([now for now, _ in pairs], [before for _, before in pairs], passes_min=needed)
+    verdict = compare(run, margin=0.05, alpha=ALPHA, unscored_max=0.02)
+    expected = [(now.count("+") >= needed) - (before.count("+") >= needed) for now, before in pairs]
+    assert verdict.difference is not None
+    assert verdict.difference.mean == pytest.approx(sum(expected) / len(expected))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(-1, 1), st.integers(1, 3), st.sampled_from("ab")), min_size=1, max_size=12)
+)
+def test_topics_keep_the_mean_and_count_as_one_fact_each(rows: list[tuple[float, int, str]]) -> None:
+    values, weights = (np.array([row[i] for row in rows], dtype=float) for i in (0, 1))
+    together, sizes = by_topic(values, weights, [topic for _, _, topic in rows])
+    assert len(together) == len({topic for _, _, topic in rows})
+    assert mean_of(together, sizes).value == pytest.approx(mean_of(values, weights).value, abs=1e-9)
+    alone, unchanged = by_topic(values, weights, [""] * len(rows))
+    assert sorted(alone) == pytest.approx(sorted(values))
+    assert sorted(unchanged) == pytest.approx(sorted(weights))
+
+
+def test_ten_copies_of_one_lost_topic_are_no_proof() -> None:
+    lost, kept = ["---"] * 10, ["+++"] * 20
+    pairs = [*((now, "+++") for now in lost), *((now, "+++") for now in kept)]
+    candidate, stable = [now for now, _ in pairs], [before for _, before in pairs]
+    alone = compare(run_of(candidate, stable), margin=0.05, alpha=ALPHA, unscored_max=0.0)
+    together = compare(
+        run_of(candidate, stable, topics={f"c{n}": "refunds" for n in range(10)}),
+        margin=0.05, alpha=ALPHA, unscored_max=0.0,
+    )  # fmt: skip
+    assert alone.outcome is SuiteOutcome.REGRESSED
+    assert together.outcome is SuiteOutcome.TOO_SMALL
+    assert together.difference is not None
+    assert (together.difference.cases, together.difference.topics) == (30, 21)

@@ -18,6 +18,8 @@ def run_of(
     *,
     blocking: Sequence[str] = (),
     weights: Mapping[str, float] | None = None,
+    topics: Mapping[str, str] | None = None,
+    passes_min: int | None = None,
 ) -> SuiteRun:
     """Trials per case as text: `+` passed, `-` failed, `?` no score. A plain list numbers its cases."""
     arms: dict[Arm, dict[str, str]] = {"candidate": _named(candidate)}
@@ -28,6 +30,8 @@ def run_of(
             id=name,
             severity=Severity.BLOCKING if name in blocking else Severity.WARNING,
             weight=(weights or {}).get(name, 1.0),
+            topic=(topics or {}).get(name, ""),
+            passes_min=passes_min,
         )
         for name in arms["candidate"]
     )

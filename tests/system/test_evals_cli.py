@@ -83,14 +83,16 @@ def promptship(repository: Path, *arguments: str) -> subprocess.CompletedProcess
 
 def test_the_same_prompt_goes_on_and_a_broken_one_stops(repository: Path) -> None:
     same = promptship(repository, "greet")
-    assert (same.returncode, same.stderr) == (0, "")
+    assert same.returncode == 0
+    assert [line.split(" ")[0] for line in same.stderr.splitlines()] == ["run"]
     assert "GOES ON  suite greet" in same.stdout
     (repository / "prompts" / "greet.yaml").write_text(PROMPT % "quiet")
     worse = promptship(repository, "prompts/greet.yaml", "--format", "json", "--trials", "2")
     assert worse.returncode == 1
-    (verdict,) = json.loads(worse.stdout)["suites"]
+    (verdict,) = json.loads(worse.stdout)["verdicts"]
     assert (verdict["outcome"], verdict["counts"]) == ("regressed", {"regressed": 8})
     assert verdict["candidate"]["tokens_in"] == 8 * 2 * 9
+    assert len(json.loads(worse.stdout)["results"]) == 8 * 2 * 2
     alone = promptship(repository, "greet", "--against", "none", "--format", "md")
     assert alone.returncode == 0
     assert "no stable version" in alone.stdout
@@ -101,6 +103,7 @@ def test_wrong_input_is_one_clear_line(repository: Path) -> None:
         (["gret"], "no prompt 'gret'"),
         (["greet", "--suite", "gret"], "did you mean greet?"),
         (["greet", "--against", "nowhere"], "no branch, tag or commit nowhere"),
+        ([], "PROMPT is missing"),
     ):
         wrong = promptship(repository, *arguments)
         assert (wrong.returncode, wrong.stdout) == (2, "")
@@ -108,9 +111,19 @@ def test_wrong_input_is_one_clear_line(repository: Path) -> None:
         assert "Traceback" not in wrong.stderr
 
 
-@pytest.mark.parametrize(("repository", "code"), [(401, 1), (400, 2)], indirect=["repository"])
+@pytest.mark.parametrize(("repository", "code"), [(401, 3), (400, 2)], indirect=["repository"])
 def test_a_provider_that_refuses_ends_the_run_once(repository: Path, code: int) -> None:
     refused = promptship(repository, "greet")
     assert (refused.returncode, refused.stdout) == (code, "")
     assert refused.stderr.count("error:") == 1
+    assert "go on with --resume 2" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_trials_of_the_command_line_replace_those_of_the_suite(repository: Path) -> None:
+    suite = repository / "suites" / "greet.yaml"
+    suite.write_text(SUITE.replace("defaults: {", "defaults: {trials: 5, "))
+    for options, trials in (([], 5 * 8 * 2), (["--trials", "1"], 8 * 2)):
+        planned = promptship(repository, "greet", "--dry-run", *options)
+        assert (planned.returncode, planned.stderr) == (0, "")
+        assert planned.stdout.startswith(f"greet: {trials} trials, ")

@@ -10,18 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from promptship.adapters.memory.orchestrator import MemoryOrchestrator
-from promptship.lifecycle.adopting import adopt
 from promptship.lifecycle.app import App
 from promptship.lifecycle.approval import approve
 from promptship.lifecycle.opening import open_release
 from promptship.lifecycle.steps import ask_for
-from promptship.settings_file import load_settings
-from promptship.wiring import build
+from tests.support.git_place import git_place
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[2]
-PROMPT = "name: greet\nowner: a@b.example\nmodel: sim-1\nmessages:\n  - role: user\n    content: {text}\n"
 SETTINGS = """
 [providers.sim]
 base_url = "http://127.0.0.1:{port}/v1"
@@ -33,7 +29,7 @@ name = "mira"
 [plans.default.regression]
 trials = 2
 """
-SUITE = "cases: [{id: a, assert: [{type: contains, value: hello}]}, {id: b, assert: [{type: contains, value: hello}]}]"
+SUITE = "cases: [{id: a, assert: [{type: contains, value: hello}]}, {id: b, assert: [{type: icontains, value: Hello}]}]"
 
 
 class _Provider(BaseHTTPRequestHandler):
@@ -75,25 +71,8 @@ def provider() -> Iterator[tuple[int, type[_Provider]]]:
 def repository(place: Path, port: int) -> tuple[Path, App]:
     """A Git repository with two versions of a prompt, the first adopted."""
 
-    def git(*words: str) -> None:
-        subprocess.run(
-            ["git", "-c", "user.name=t", "-c", "user.email=t@t.example", *words], cwd=place, check=True
-        )
-
-    (place / "prompts").mkdir()
-    (place / "suites").mkdir()
-    (place / "suites/greet.yaml").write_text(SUITE)
-    (place / "promptship.toml").write_text(SETTINGS.format(port=port))
-    git("init", "--quiet", "--initial-branch=main")
-    for text in ("Say hello.", "Say hello, please."):
-        (place / "prompts/greet.yaml").write_text(PROMPT.format(text=text))
-        git("add", ".")
-        git("commit", "--quiet", "-m", text)
-    real = build(load_settings(place / "promptship.toml"))
-    fields = {name: getattr(real, name) for name in App.__slots__}
-    app = App(**{**fields, "orchestrator": MemoryOrchestrator()})
-    adopt(app, [], ref="HEAD~1", actor="person:test")
-    return place / "promptship.toml", app
+    files = {"suites/greet.yaml": SUITE, "promptship.toml": SETTINGS.format(port=port)}
+    return git_place(place, files, ["Say hello.", "Say hello, please."])
 
 
 def run_flow(config: Path, release_id: str, kill_after: int = 0) -> int:

@@ -12,7 +12,21 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from promptship.cli import adopt, approve, audit, context, diff, docs, history, hook, release, start, up
+from promptship.cli import (
+    adopt,
+    approve,
+    audit,
+    context,
+    diff,
+    docs,
+    history,
+    hook,
+    judge,
+    redteam,
+    release,
+    start,
+    up,
+)
 from promptship.cli.eval import eval_
 from promptship.cli.lint import lint
 from promptship.errors import PromptshipError
@@ -42,6 +56,8 @@ app = typer.Typer(
 )
 app.command()(lint)
 app.command(name="eval")(eval_)
+app.add_typer(judge.app, name="judge")
+app.add_typer(redteam.app, name="redteam")
 app.command()(diff.diff)
 app.command()(adopt.adopt)
 app.add_typer(release.app, name="release")

@@ -1,147 +1,108 @@
-"""`promptship eval`: run a prompt's suites from the working directory, before anybody pushes."""
+"""`promptship eval`: run suites, or a promptfoo configuration, from the working directory, before anybody pushes."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 
-from promptship.cli import context
-from promptship.cli.context import CONFIG, Config
-from promptship.errors import ConfigError, NotFound, Unavailable
+from promptship.cli import eval_options as options
+from promptship.errors import ConfigError, Problem
+from promptship.evals.reports.formats import Format, refuse_endings
 
-if TYPE_CHECKING:
-    from promptship.evals.rows import Arm
-    from promptship.evals.verdict import SuiteVerdict
-    from promptship.ports import Tree
-    from promptship.prompts.model import Loaded, Prompt
-    from promptship.release.plan import Regression
-    from promptship.settings import Settings
+SETTINGS = ".toml"
+"""Ending of promptship's settings; every other file that `--config` names is promptfoo's."""
 
 
-class Format(StrEnum):
-    """How the verdict is printed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the command line says about any run."""
 
-    TEXT = "text"
-    JSON = "json"
-    MD = "md"
+    settings: Path | None
+    """promptship.toml; None: the one in this directory, if there is one."""
+    outputs: tuple[Path, ...]
+    format: Format
+    trials: int | None
+    concurrency: int | None
+    adaptive: bool
+    cache: bool
+    spend_max_usd: float | None
+    resume: str | None
+    dry_run: bool
 
 
 def eval_(
-    prompt: Annotated[str, typer.Argument(help="Name or path of the prompt.")],
-    suite: Annotated[
-        list[str] | None, typer.Option("--suite", help="Default: the plan's; may be repeated.")
-    ] = None,
-    against: Annotated[str, typer.Option(help="Branch, tag or commit to compare with, or `none`.")] = "HEAD",
-    trials: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Answers per case; default: the plan's.")
-    ] = None,
-    output: Annotated[Format, typer.Option("--format", help="For terminals, programs, PRs.")] = Format.TEXT,
-    config: Config = CONFIG,
+    prompt: options.Prompts = None,
+    config: options.Configs = None,
+    output: options.Outputs = None,
+    format_: options.Formats = Format.TEXT,
+    suite: options.Suites = None,
+    against: options.Against = "HEAD",
+    model: options.Models = None,
+    trials: options.Trials = None,
+    concurrency: options.Concurrency = None,
+    fixed: options.Fixed = False,
+    no_cache: options.NoCache = False,
+    no_early_stop: options.NoEarlyStop = False,
+    spend_max: options.SpendMax = None,
+    resume: options.Resume = None,
+    dry_run: options.DryRun = False,
+    var: options.Var = None,
+    only: options.Only = None,
 ) -> None:
-    """Run a prompt's suites: the working directory against a commit, with the configured providers.
+    """Run a prompt's suites, the working directory against a commit; or, with -c, a promptfoo configuration unchanged.
 
     \b
     Exit status: 0 passes · 1 does not · 2 a file or option is wrong · 3 a provider is down, or too much has no score.
-    Example: promptship eval support-reply --against main --trials 5
+    Examples: promptship eval support-reply --against main --trials 5 -o report.html
+              promptship eval support-reply --model gpt-4.1 --model gpt-4.1-mini
+              promptship eval -c promptfooconfig.yaml -o out.json
     """
-    from promptship.adapters.files import WorkingTree
-    from promptship.evals.report import to_markdown, to_text
-    from promptship.evals.verdict import SuiteOutcome
+    settings = [path for path in config or [] if path.suffix == SETTINGS]
+    foreign = [path for path in config or [] if path.suffix != SETTINGS]
+    wishes = Wishes(
+        settings=settings[-1] if settings else None, outputs=tuple(output or ()), format=format_, trials=trials,
+        concurrency=concurrency, adaptive=not fixed, cache=not no_cache, spend_max_usd=spend_max, resume=resume, dry_run=dry_run,
+    )  # fmt: skip
+    refuse_endings(wishes.outputs, *(() if prompt else (".yaml", ".yml")))
+    if prompt and not foreign:
+        _refuse(var=var, filter=only)
+        from promptship.cli.eval_ready import Native
+        from promptship.cli.eval_suites import run
 
-    settings = context.settings(config)
-    tree = WorkingTree(settings.root)
-    candidate = _find(tree, settings, prompt)
-    arms: dict[Arm, Prompt] = {"candidate": candidate.prompt}
-    if against != "none" and (stable := _at(settings, against, candidate)) is not None:
-        arms["stable"] = stable
-    rules = _rules(settings, candidate, suite, trials)
-    names = rules.suites or (candidate.prompt.name,)
-    verdicts = asyncio.run(_run(settings, tree, names, arms, rules))
-    if output is Format.JSON:
-        context.print_json({"suites": [verdict.model_dump(mode="json") for verdict in verdicts]})
+        status = run(
+            wishes,
+            Native(
+                prompts=tuple(prompt), suites=tuple(suite or ()), against=against, models=tuple(model or ()),
+                stop_early=not no_early_stop,
+            ),
+        )  # fmt: skip
+    elif not prompt:
+        _refuse(suite=suite, model=model)
+        if not foreign and not any(Path().glob("promptfooconfig.*")):
+            expected = "expected a prompt of this repository, or -c with promptfoo's files"
+            raise ConfigError([Problem("promptship eval", "PROMPT", "missing", expected)])
+        from promptship.cli.eval_promptfoo import run_files
+
+        status = run_files(wishes, tuple(foreign), tuple(var or ()), tuple(only or ()))
     else:
-        render = to_text if output is Format.TEXT else to_markdown
-        print("\n".join(render(verdict) for verdict in verdicts), end="")
-    if any(verdict.outcome is SuiteOutcome.UNSCORED for verdict in verdicts):
-        raise typer.Exit(Unavailable.exit_code)
-    raise typer.Exit(0 if all(verdict.passes for verdict in verdicts) else 1)
+        got, expected = (
+            " ".join(prompt),
+            "expected either prompts of this repository, or -c with promptfoo's files",
+        )
+        raise ConfigError([Problem("promptship eval", "PROMPT", got, expected)])
+    raise typer.Exit(status)
 
 
-def _find(tree: Tree, settings: Settings, wanted: str) -> Loaded:
-    """A prompt by path or by name. Broken files of other prompts do not matter."""
-    from promptship.prompts.load import is_prompt_path, load
-
-    paths = [path for path in tree.files() if is_prompt_path(path, settings.repository.prompts)]
-    if wanted in paths:
-        return load(wanted, tree.read(wanted))
-    names = []
-    for path in paths:
-        try:
-            loaded = load(path, tree.read(path))
-        except ConfigError:
-            # Its name cannot be known for sure; if it looks like the one, the mistake is the answer.
-            if path.rpartition("/")[2].partition(".")[0] == wanted:
-                raise
-            continue
-        if loaded.prompt.name == wanted:
-            return loaded
-        names.append(loaded.prompt.name)
-    raise NotFound(f"no prompt {wanted!r} in {tree.name}; there are: {', '.join(sorted(names)) or 'none'}")
-
-
-def _at(settings: Settings, ref: str, candidate: Loaded) -> Prompt | None:
-    """The prompt at a commit; None, said aloud, when it is not there."""
-    from promptship.adapters.git import GitRepository
-
-    repository = GitRepository((settings.root / settings.repository.url).resolve())
-    try:
-        tree = repository.tree(repository.resolve(ref).id)
-        return _find(tree, settings, candidate.prompt.name).prompt
-    except (NotFound, ConfigError) as error:
-        if ref != "HEAD":  # asked for by name: then it must be there
-            raise
-        print(f"nothing to compare with: {error}", file=sys.stderr)
-        return None
-
-
-def _rules(settings: Settings, candidate: Loaded, suites: list[str] | None, trials: int | None) -> Regression:
-    """The plan's rules with the options of the command line over them."""
-    from promptship.settings_file import plan_for
-
-    rules = plan_for(candidate.prompt, settings.plans, candidate.source).regression
-    changes = {"suites": tuple(suites) if suites else rules.suites, "trials": trials or rules.trials}
-    return rules.model_copy(update=changes)
-
-
-async def _run(
-    settings: Settings, tree: Tree, names: tuple[str, ...], arms: Mapping[Arm, Prompt], rules: Regression
-) -> list[SuiteVerdict]:
-    from promptship.adapters.providers import HttpModels
-    from promptship.evals.compare import compare
-    from promptship.evals.runner import run
-    from promptship.evals.suite import load_suite
-
-    suites = [load_suite(tree, settings.repository.suites, name) for name in names]
-    concurrency = min((provider.concurrency_max for provider in settings.providers.values()), default=8)
-    models = HttpModels(settings.providers, settings.models, os.environ)
-    verdicts = []
-    try:
-        for suite in suites:
-            done = await run(suite, arms, models, trials=rules.trials, concurrency=concurrency)
-            verdict = compare(
-                done,
-                margin=rules.margin,
-                alpha=rules.alpha,
-                unscored_max=rules.unscored_max,
-                pass_rate_min=rules.pass_rate_min,
-            )
-            verdicts.append(verdict)
-    finally:
-        await models.aclose()
-    return verdicts
+def _refuse(**options: list[str] | None) -> None:
+    """An option that would be ignored is a mistake."""
+    problems = [
+        Problem(
+            "promptship eval", f"--{name}", "given", "has no meaning for this kind of run", "leave it out"
+        )
+        for name, value in options.items()
+        if value
+    ]
+    if problems:
+        raise ConfigError(problems)

@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from promptship.adapters.files import WorkingTree
+from promptship.cli.context import CONFIG
 from promptship.errors import NotFound
-from promptship.lifecycle.lint import RULES, LintReport, lint_tree
-from promptship.render.findings import to_github, to_json, to_sarif, to_text
-from promptship.settings_file import SETTINGS_FILE, load_settings
+
+if TYPE_CHECKING:
+    from promptship.lifecycle.lint import LintReport
 
 
 class Format(StrEnum):
@@ -40,7 +40,7 @@ def lint(
     ] = Format.TEXT,
     config: Annotated[
         Path, typer.Option("--config", help="The settings file, or the directory it stands in.")
-    ] = Path(SETTINGS_FILE),
+    ] = CONFIG,
 ) -> None:
     """Look for mistakes in prompts and release plans.
 
@@ -48,6 +48,10 @@ def lint(
     Exit status: 0 no errors (there may be warnings) · 1 errors found · 2 a path or the settings file is wrong.
     Example: promptship lint prompts/support-reply.yaml --format github
     """
+    from promptship.adapters.files import WorkingTree
+    from promptship.lifecycle.lint import lint_tree
+    from promptship.settings_file import SETTINGS_FILE, load_settings
+
     settings = load_settings(config)
     name = SETTINGS_FILE if config.is_dir() else config.name
     chosen = [_inside(path, settings.root) for path in paths] if paths else None
@@ -70,6 +74,9 @@ def _inside(path: Path, root: Path) -> str:
 
 
 def _rendered(report: LintReport, output: Format) -> str:
+    from promptship.lifecycle.lint import RULES
+    from promptship.render.findings import to_github, to_json, to_sarif, to_text
+
     files = len(report.texts)
     match output:
         case Format.TEXT:

@@ -11,12 +11,15 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from promptship.cli.context import CONFIG, Config
 from promptship.cli.context import app as connect
 from promptship.cli.context import settings as read_settings
 from promptship.errors import Unavailable
-from promptship.settings import Settings
+
+if TYPE_CHECKING:
+    from promptship.settings import Settings
 
 PREFECT_S_MAX = 180.0
 """How long the runner waits for Prefect's server."""

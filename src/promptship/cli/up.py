@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,7 +19,9 @@ from promptship.cli.context import settings as read_settings
 from promptship.cli.start import WATCHER_BEAT, prefect_environment
 from promptship.cli.supervisor import Part, Supervisor
 from promptship.errors import ConfigError, Problem
-from promptship.settings import Settings
+
+if TYPE_CHECKING:
+    from promptship.settings import Settings
 
 START_S_MAX = 120.0
 """Prefect's server takes 9 s on a quiet machine and 30 s on a busy one; the first start also makes its database."""

@@ -32,6 +32,43 @@ def points(difference: float | None) -> str:
     return f"{difference * 100:+.2f}".rstrip("0").rstrip(".") + " points"
 
 
+def between(low: float | None, high: float | None) -> str:
+    """Two fractions as an interval: `69.3% to 98%`."""
+    ends = percent(low), percent(high)
+    return NOT_MEASURED if NOT_MEASURED in ends else " to ".join(ends)
+
+
+def decimal(value: float | None) -> str:
+    """A number without a unit, such as a score, with three digits that matter: `0.833`, `12.5`, `1,204`."""
+    if value is None or not math.isfinite(value):
+        return NOT_MEASURED
+    if value and not 0.001 <= abs(value) < 1_000_000:  # noqa: PLR2004 - too many zeros to count
+        return f"{value:.1e}"
+    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0  # noqa: PLR2004 - about three digits
+    return _trimmed(value, digits)
+
+
+def money(usd: float | None) -> str:
+    """US dollars: `$0.0042`, `$1.20`, `$1,204`. $0 is said only of exactly nothing."""
+    if usd is None or not math.isfinite(usd):
+        return NOT_MEASURED
+    if usd < 0:
+        return f"-{money(-usd)}"
+    if usd == 0:
+        return "$0"
+    if usd < 0.0001:  # noqa: PLR2004 - the smallest step that is shown
+        return "<$0.0001"
+    if usd >= 999.995:  # noqa: PLR2004 - cents of thousands say nothing
+        return f"${usd:,.0f}"
+    whole, _, cents = f"{usd:.{4 if usd < 0.1 else 2}f}".partition(".")  # noqa: PLR2004 - prices of single answers are small
+    return f"${whole}.{cents[:2]}{cents[2:].rstrip('0')}"
+
+
+def milliseconds(duration_ms: float | None) -> str:
+    """A duration that was measured in milliseconds: `340 ms`, `4.5 s`."""
+    return duration(None if duration_ms is None else duration_ms / 1000)
+
+
 def count(number: int | None) -> str:
     """`1,234`."""
     return NOT_MEASURED if number is None else f"{number:,}"

@@ -52,7 +52,7 @@ def keep_secret(*values: str) -> None:
 
 def named_secrets(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Values of every environment variable that the settings name as the place of a secret."""
-    names = [provider.api_key_env for provider in settings.providers.values()]
+    names = [name for provider in settings.providers.values() for name in provider.secret_envs]
     names += [settings.slack.token_env, settings.slack.signing_secret_env]
     return tuple(environ[name] for name in names if environ.get(name))
 

@@ -139,6 +139,9 @@ def test_without_stable_there_is_only_the_floor() -> None:
     verdict = judged(run_of(["---"] * 5))
     assert (verdict.outcome, verdict.stable, verdict.difference) == (SuiteOutcome.PASSED, None, None)
     assert "no stable version" in verdict.because
+    assert any("pass_rate_min" in warning for warning in verdict.warnings)
+    for clean in (judged(run_of(["+++"] * 5)), judged(run_of(["++-"] * 5), pass_rate_min=0.5)):
+        assert (clean.outcome, clean.warnings) == (SuiteOutcome.PASSED, ())
 
 
 def test_cases_are_sorted_into_four_kinds_and_the_worst_come_first() -> None:

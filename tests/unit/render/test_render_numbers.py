@@ -55,8 +55,39 @@ def test_the_others() -> None:
     assert (numbers.short("ab" * 32), numbers.short(None)) == ("abababababab", "none")
 
 
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        (0.0, "$0"), (0.00001, "<$0.0001"), (0.0042, "$0.0042"), (0.02, "$0.02"), (0.0999999, "$0.10"), (0.5, "$0.50"),
+        (1.2, "$1.20"), (999.99, "$999.99"), (999.996, "$1,000"), (1204.4, "$1,204"), (-1.5, "-$1.50"),
+    ],
+)  # fmt: skip
+def test_money(usd: float, text: str) -> None:
+    assert numbers.money(usd) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.8333, "0.833"), (12.34, "12.3"), (1204.4, "1,204"), (1e-5, "1.0e-05"), (2e7, "2.0e+07"), (-0.5, "-0.5")],
+)  # fmt: skip
+def test_decimal(value: float, text: str) -> None:
+    assert numbers.decimal(value) == text
+
+
+def test_intervals_and_milliseconds() -> None:
+    assert numbers.between(0.693, 1.0) == "69.3% to 100%"
+    assert numbers.between(None, 1.0) == numbers.between(0.5, math.nan) == "not measured"
+    assert numbers.milliseconds(340.4) == "340 ms"
+
+
+@given(st.floats(0, 1e9))
+def test_free_is_said_of_nothing_that_costs(usd: float) -> None:
+    assert (numbers.money(usd) == "$0") == (usd == 0)
+
+
 def test_what_was_not_measured_is_never_a_number() -> None:
-    for render in (numbers.percent, numbers.points, numbers.evidence, numbers.duration):
+    measures = (numbers.percent, numbers.points, numbers.evidence, numbers.duration)
+    for render in (*measures, numbers.money, numbers.decimal, numbers.milliseconds):
         assert render(None) == render(math.nan) == "not measured"
     assert numbers.count(None) == "not measured"
 

@@ -1,4 +1,4 @@
-"""Language models behind OpenAI-compatible endpoints, through httpx: whole calls for evaluations, raw passage for the gateway."""
+"""Language models of every kind of provider: whole calls for evaluations; raw passage of OpenAI-compatible ones for the gateway."""
 
 from promptship.adapters.providers.endpoints import Endpoint, Endpoints
 from promptship.adapters.providers.models import HttpModels

@@ -1,4 +1,4 @@
-"""Which provider answers for a model: address, headers with the key, deadline."""
+"""The gateway's endpoints: which OpenAI-compatible provider answers for a model, as raw address and headers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from promptship.errors import ConfigError, Problem
+from promptship.adapters.providers.targets import config_error, provider_name, target_of
 from promptship.settings import ModelSettings, ProviderSettings
 
-_FILE = "promptship.toml"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Never reached through a proxy, whatever the environment says."""
 
@@ -45,56 +44,30 @@ class Endpoints:
         """The endpoint of a model: its own provider, or the first configured one.
 
         Raises:
-            ConfigError: no provider at all, an unknown one, or one whose key is not in the environment.
+            ConfigError: no provider at all, an unknown one, one whose key is not in the environment, or one that is not
+                OpenAI-compatible.
         """
         known = self._known.get(model)
         if known is None:
-            known = self._known[model] = self._built(self._name(model))
+            name = provider_name(model, self._providers, self._models)
+            known = self._known[model] = self._built(name)
         return known
-
-    def _name(self, model: str) -> str:
-        settings = self._models.get(model)
-        if settings is not None and settings.provider is not None:
-            if settings.provider not in self._providers:
-                known = ", ".join(sorted(self._providers)) or "none is configured"
-                raise _config(
-                    f"models.{model}.provider", settings.provider, f"one of [providers]: {known}", "name one"
-                )
-            return settings.provider
-        first = next(iter(self._providers), None)
-        if first is None:
-            raise _config(
-                "providers", "empty", "at least one provider", f"add one: something must answer for {model}"
-            )
-        return first
 
     def _built(self, name: str) -> Endpoint:
         settings = self._providers[name]
-        headers = [(b"accept-encoding", b"identity"), (b"content-type", b"application/json")]
-        if settings.api_key_env:
-            key = self._env.get(settings.api_key_env, "").strip()
-            if not key:
-                raise _config(
-                    f"providers.{name}.api_key_env",
-                    f"{settings.api_key_env}, which is not set",
-                    "an environment variable that holds the key",
-                    f"set {settings.api_key_env} where this process starts",
-                )
-            headers.append((b"authorization", f"Bearer {key}".encode()))
-        try:
-            url = httpx.URL(settings.base_url.rstrip("/") + "/chat/completions")
-        except httpx.InvalidURL:
-            url = httpx.URL("")
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise _config(
-                f"providers.{name}.base_url",
-                repr(settings.base_url),
-                "an http or https address up to /v1",
-                "correct it",
+        if settings.kind != "openai":
+            raise config_error(
+                f"providers.{name}.kind",
+                repr(settings.kind),
+                "expected 'openai': the gateway passes bytes on and speaks no other dialect",
+                "serve this model from an OpenAI-compatible endpoint; evaluations can use the provider as it is",
             )
-        headers.insert(0, (b"host", url.netloc))
+        target = target_of(name, settings, self._env)
+        url = httpx.URL(target.base_url + "/chat/completions")
+        headers = [
+            (b"host", url.netloc),
+            (b"accept-encoding", b"identity"),
+            (b"content-type", b"application/json"),
+        ]
+        headers += [(key.encode(), value.encode()) for key, value in target.headers]
         return Endpoint(provider=name, url=url, headers=tuple(headers), timeout_s=settings.timeout)
-
-
-def _config(key: str, got: str, expected: str, advice: str) -> ConfigError:
-    return ConfigError([Problem(file=_FILE, key=key, got=got, expected=expected, advice=advice)])

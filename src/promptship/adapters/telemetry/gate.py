@@ -9,16 +9,14 @@ A stage without a single request is healthy and says nothing. One that had reque
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, case, func, select
 
+from promptship.adapters.expectations import expectations, validate
 from promptship.adapters.telemetry.tables import TOTAL_MS, intake_minutes, traffic, unix_ms
 from promptship.canary.evidence import Health
 
@@ -84,21 +82,21 @@ def profile(connection: Connection, release_id: str, stage: int, as_of: datetime
 
 def examine(checks: Sequence[Check], sample: Mapping[str, Sequence[Any]], as_of: datetime) -> Examination:
     """Let Great Expectations judge the profile and the sample. Its import takes seconds, once per process."""
-    gxe = _expectations()
+    gxe = expectations()
     frame = {check.name: [check.value] for check in checks}
-    expectations: list[Any] = [
+    rules: list[Any] = [
         gxe.ExpectTableRowCountToEqual(value=1, meta={"says": "the telemetry profile is empty"})
     ]
     for check in checks:
         says = {"says": check.says}
         # A null passes every range, so each range is paired with not-null.
-        expectations += [
+        rules += [
             gxe.ExpectColumnValuesToNotBeNull(column=check.name, meta=says),
             gxe.ExpectColumnValuesToBeBetween(
                 column=check.name, min_value=check.low, max_value=check.high, meta=says
             ),
         ]
-    outcomes = [_validate("profile", frame, expectations)] if checks else []
+    outcomes = [_validate("profile", frame, rules)] if checks else []
     if len(sample.get("at_ms", ())) >= ROWS_MIN:
         outcomes.append(_validate("sample", sample, _of_sample(as_of)))
     problems = dict.fromkeys(problem for found, _ in outcomes for problem in found)
@@ -179,7 +177,7 @@ def _of_intake(connection: Connection, as_of: datetime) -> list[Check]:
 
 
 def _of_sample(as_of: datetime) -> list[Any]:
-    gxe = _expectations()
+    gxe = expectations()
     mostly = 1 - OUTLIERS_MAX
     latest_ms = unix_ms(as_of) + FUTURE_MS_MAX
     says = {
@@ -192,58 +190,32 @@ def _of_sample(as_of: datetime) -> list[Any]:
         "latency_ms": (0, LATENCY_MS_MAX),
         "status": (100, 599),
     }
-    expectations: list[Any] = []
+    rules: list[Any] = []
     for column, (low, high) in bounds.items():
         meta = {"says": says[column]}
-        expectations += [
+        rules += [
             gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta),
             gxe.ExpectColumnValuesToBeBetween(
                 column=column, min_value=low, max_value=high, mostly=mostly, meta=meta
             ),
         ]
     meta = {"says": "every one of the newest requests took 0 ms: latency is not measured"}
-    expectations.append(
-        gxe.ExpectColumnMaxToBeBetween(column="latency_ms", min_value=0, strict_min=True, meta=meta)
-    )
-    return expectations
-
-
-def _expectations() -> Any:
-    """Great Expectations' expectations; quiet, and told not to phone home before it is imported."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    import great_expectations.expectations as gxe
-
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    return gxe
+    rules.append(gxe.ExpectColumnMaxToBeBetween(column="latency_ms", min_value=0, strict_min=True, meta=meta))
+    return rules
 
 
 def load() -> None:
     """Import Great Expectations and use it once: 5 s that the first look would otherwise wait."""
-    gxe = _expectations()
+    gxe = expectations()
     _validate(
         "warm-up", {"latency_ms": [1.0]}, [gxe.ExpectColumnMaxToBeBetween(column="latency_ms", min_value=0)]
     )
 
 
-@lru_cache(maxsize=1)
-def _context() -> Any:
-    """One context a process: each would leave a directory for its docs behind."""
-    import great_expectations as gx
-
-    context: Any = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
-    return context
-
-
 def _validate(
-    name: str, columns: Mapping[str, Sequence[Any]], expectations: list[Any]
+    name: str, columns: Mapping[str, Sequence[Any]], rules: list[Any]
 ) -> tuple[list[str], dict[str, Any]]:
-    """Problems, and the whole result as JSON. One-shot validation: a Checkpoint cannot hold numpy results of all expectations."""
-    import great_expectations as gx
-    import pandas as pd  # type: ignore[import-untyped]
-
-    asset = _context().data_sources.add_or_update_pandas(name).add_dataframe_asset(name)
-    batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": pd.DataFrame(columns)})
-    result: Any = batch.validate(gx.ExpectationSuite(name, expectations=expectations))
+    """Problems, and the whole result as JSON."""
+    result = validate(name, columns, rules)
     problems = [str(one.expectation_config.meta["says"]) for one in result.results if not one.success]
     return problems, result.to_json_dict()

@@ -1,0 +1,75 @@
+"""Program of a provider's process: loads one file of the user's and calls its functions. Standard library only, any Python 3.8+.
+
+Started by `promptship.evals.promptfoo.providers.hosting` as `python python_host.py <descriptor of replies> <file>`; a line of JSON
+on standard input is a call, a line of JSON on the descriptor is its reply. It ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import inspect
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+
+def load(file: str) -> Any:
+    """The user's file as a module; its directory can be imported from."""
+    path = Path(file)
+    sys.path.insert(0, str(path.parent))
+    name = f"provider_{path.stem}" if path.stem in sys.modules else path.stem
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        message = f"{path.name} is no Python file"
+        raise ImportError(message)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def find(module: Any, name: str) -> Any:
+    """A function, or a method of a class, of the module."""
+    found = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        message = f"the file has no function {name}"
+        raise LookupError(message)
+    return found
+
+
+def failed(error: BaseException) -> str:
+    """What went wrong, with its last line."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" (line {last[0].lineno} of {Path(last[0].filename).name})" if last else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def serve(replies: TextIO, file: str) -> None:
+    """Answer calls until there are no more."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    module: Any = None
+    for line in sys.stdin:
+        try:
+            call = json.loads(line)
+            module = module or load(file)
+            value = find(module, call["function"])(*call["arguments"])
+            if inspect.isawaitable(value):
+                value = loop.run_until_complete(value)
+            reply = json.dumps({"value": value}, default=str)
+        except KeyboardInterrupt:
+            return
+        except BaseException as error:  # noqa: BLE001 - also SystemExit of a provider
+            reply = json.dumps({"error": failed(error)})
+        replies.write(reply + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    serve(os.fdopen(int(sys.argv[1]), "w", encoding="utf-8"), sys.argv[2])

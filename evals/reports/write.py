@@ -1,0 +1,90 @@
+"""Where reports are written: the ending of a file, or a name, says which format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+from promptship.errors import ConfigError, Problem
+from promptship.evals.reports.data import json_chunks, json_lines
+from promptship.evals.reports.formats import Format, format_of
+from promptship.evals.reports.html import html_chunks
+from promptship.evals.reports.junit import junit_chunks
+from promptship.evals.reports.markdown import report_markdown
+from promptship.evals.reports.model import Report
+from promptship.evals.reports.ordered import Ordered
+from promptship.evals.reports.spreadsheet import csv_chunks
+from promptship.evals.reports.text import WIDTH, report_text
+from promptship.evals.row_log import sound
+
+
+def write(report: Report, *paths: Path) -> None:
+    """Write a report to each path, in the format of its ending; the rows are read once. A file is there whole, or not at all.
+
+    Raises:
+        ConfigError: an ending is unknown, or a file cannot be written; nothing is written when an ending is unknown.
+    """
+    formats = [format_of(path) for path in paths]
+    with Ordered(report) as ordered:
+        for path, wanted in zip(paths, formats, strict=True):
+            try:
+                _replace(path, chunks(ordered, wanted), bom=wanted is Format.CSV)
+            except OSError as error:
+                said = error.strerror or str(error)
+                raise ConfigError(
+                    [Problem(str(path), "", f"not writable: {said}", "expected a place for the report")]
+                ) from error
+
+
+def write_to(report: Report, wanted: Format, out: TextIO, *, width: int = WIDTH) -> None:
+    """Write a report to a stream. Text is coloured when the stream is a terminal (and NO_COLOR is not set)."""
+    with Ordered(report) as ordered:
+        if wanted is Format.TEXT and out.isatty():
+            from rich.console import Console
+
+            text = report_text(report, ordered.summary, width=width)
+            Console(file=out, highlight=False, soft_wrap=True).print(text, end="")
+            return
+        out.writelines(chunks(ordered, wanted, width=width))
+
+
+def chunks(ordered: Ordered, wanted: Format, *, width: int = WIDTH) -> Iterator[str]:
+    """The document piece by piece, so that it need not be in memory as a whole; text that UTF-8 can hold."""
+    return map(sound, _chunks(ordered, wanted, width))
+
+
+def _chunks(ordered: Ordered, wanted: Format, width: int) -> Iterator[str]:
+    report, summary = ordered.report, ordered.summary
+    match wanted:
+        case Format.TEXT:
+            yield report_text(report, summary, width=width).plain
+        case Format.MARKDOWN:
+            yield report_markdown(report, summary)
+        case Format.JSON:
+            yield from json_chunks(ordered)
+        case Format.JSONL:
+            yield from json_lines(ordered)
+        case Format.CSV:
+            yield from csv_chunks(ordered)
+        case Format.JUNIT:
+            yield from junit_chunks(ordered)
+        case Format.HTML:
+            yield from html_chunks(ordered)
+
+
+def _replace(path: Path, document: Iterator[str], *, bom: bool) -> None:
+    """`bom`: a mark at the beginning, without which Excel does not know UTF-8."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    encoding = "utf-8-sig" if bom else "utf-8"
+    try:
+        with part.open("w", encoding=encoding, newline="") as file:
+            file.writelines(document)
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise

@@ -1,0 +1,1 @@
+module.exports = (output, context) => context.vars.word.slice(0, 2);

@@ -1,0 +1,1 @@
+module.exports = { backwards: (output) => [...output].reverse().join('') };

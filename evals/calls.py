@@ -90,6 +90,8 @@ class Calls:
         self._pause = pause
         self._lanes: dict[str, Lane] = {}
         self._seen: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        self._first: dict[str, asyncio.Event] = {}
+        """Endpoints that are asked, and whether the first call has ended."""
         self._flying = 0
         self._paid_usd = 0.0
         self.spent_usd = spent_usd
@@ -106,11 +108,17 @@ class Calls:
         """See `promptship.evals.units.Asking`."""
         if key and self._answers is not None and not anew:
             kept = self._answers.get(key)
-            if kept is not None and self._is_current(endpoint, kept):
-                self.reused += 1
-                return kept
+            if kept is not None:
+                await self._first_answer(endpoint, kept)
+                if self._is_current(endpoint, kept):
+                    self.reused += 1
+                    return kept
         self._refuse_if_spent()
-        answer = await self._tried(endpoint, once, deadline_s, paid=True)
+        first = self._first.setdefault(endpoint, asyncio.Event())
+        try:
+            answer = await self._tried(endpoint, once, deadline_s, paid=True)
+        finally:
+            first.set()
         self.paid += 1
         if answer.cost_usd is None:
             if self._limits.spend_max_usd is not None and not self.unpriced:
@@ -221,6 +229,19 @@ class Calls:
         others = 0 if besides is None else self._flying - besides
         if self.spent_usd + others * mean >= most:
             raise Unavailable(BUDGET_SPENT)
+
+    async def _first_answer(self, endpoint: str, kept: ChatAnswer) -> None:
+        """Wait until it is known who answers today, if somebody is about to find out.
+
+        Otherwise the first trials of a comparison would hold a new candidate's answers of today's model against a stable
+        version's of the model before.
+        """
+        if not kept.fingerprint or (endpoint, kept.model) in self._seen:
+            return
+        if endpoint not in self._first:
+            await asyncio.sleep(0)  # the other version of the case starts in this turn of the loop
+        if (first := self._first.get(endpoint)) is not None:
+            await first.wait()
 
     def _is_current(self, endpoint: str, kept: ChatAnswer) -> bool:
         """Whether the configuration that gave an earlier answer is one that answers today, as far as anybody can tell."""

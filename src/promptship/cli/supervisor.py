@@ -55,7 +55,9 @@ class Supervisor:
                 part.arguments, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.environment,
                 start_new_session=True, preexec_fn=_die_with_parent,  # noqa: PLW1509 - prctl only
             )  # fmt: skip
-        (self.logs / f"{part.name}.pid").write_text(str(part.process.pid), encoding="ascii")
+        draft = self.logs / f".{part.name}.pid"
+        draft.write_text(str(part.process.pid), encoding="ascii")
+        draft.replace(self.logs / f"{part.name}.pid")  # whoever reads it never finds it empty
 
     def wait_ready(self, part: Part, *, timeout_s: float) -> bool:
         """Wait until a part is ready; False when it ended, time is up, or the supervisor is to stop."""

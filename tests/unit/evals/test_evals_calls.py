@@ -197,6 +197,31 @@ async def test_a_kept_answer_of_another_fingerprint_is_not_used_once_the_new_one
     assert provider.asked == 2
 
 
+@pytest.mark.parametrize("kept_first", [True, False])
+@pytest.mark.parametrize("line", [ChatAnswer(text="new", model="m-1", fingerprint="new"), WRONG])
+async def test_a_kept_answer_waits_for_the_first_call_that_tells_who_answers_today(
+    kept_first: bool, line: Line
+) -> None:
+    kept = Kept()
+    kept.put("stable", ChatAnswer(text="old", model="m-1", fingerprint="old"))
+    again = ChatAnswer(text="again", model="m-1", fingerprint="new")
+    calls, provider, _ = calls_of(line, again, kept=kept)
+    open_ = asyncio.Event()
+
+    async def slowly() -> ChatAnswer:
+        await open_.wait()
+        return await provider()
+
+    keys = ["stable", "candidate"] if kept_first else ["candidate", "stable"]
+    both = [asyncio.create_task(ask(calls, slowly, key=key)) for key in keys]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in both)
+    open_.set()
+    said = dict(zip(keys, await asyncio.gather(*both, return_exceptions=True), strict=True))
+    assert said["stable"] == ("old" if line is WRONG else "again")
+
+
 async def test_no_call_starts_once_the_budget_is_spent_but_kept_answers_go_on() -> None:
     kept = Kept()
     kept.put("k", ChatAnswer(text="kept"))

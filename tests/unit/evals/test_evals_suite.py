@@ -114,6 +114,7 @@ cases:
         ("", 0, "empty; expected"),
         ("cases: []\n", 1, "at least one case"),
         ("just text\n", 0, "expected a mapping with `cases`"),
+        ("- just text\n", 1, "expected keys and values"),
         ("cases: [{id: a, turns: [{user: x}, {assert: []}]}]", 1, "every turn but the first needs"),
         ("cases: &a [*a]", 1, ""),
         (f"cases: [{{id: a, vars: {{n: {10**30}}}, assert: [{{type: equals, value: x}}]}}]", 1, "values that JSON has"),

@@ -175,8 +175,8 @@ async def test_judged_assertions_are_counted_per_row(tmp_path: Path) -> None:
     write(
         tmp_path,
         "prompts: ['a {{a}}', 'b {{a}}']\nproviders: [echo]\nevaluateOptions: {repeat: 3}\n"
-        + "tests:\n  - vars: {a: 1}\n    assert: [{type: llm-rubric, value: x}, {type: contains, value: x}]\n"
-        + "  - vars: {a: 2}\n    assert: [{type: assert-set, assert: [{type: not-llm-rubric, value: x}, {type: g-eval, value: y}]}]\n",
+        "tests:\n  - vars: {a: 1}\n    assert: [{type: llm-rubric, value: x}, {type: contains, value: x}]\n"
+        "  - vars: {a: 2}\n    assert: [{type: assert-set, assert: [{type: not-llm-rubric, value: x}, {type: g-eval, value: y}]}]\n",
     )
     assert (await planned(tmp_path)).judge_calls == 2 * 3 * (1 + 2)
 
@@ -184,7 +184,7 @@ async def test_judged_assertions_are_counted_per_row(tmp_path: Path) -> None:
 async def test_a_prompt_without_a_label_has_a_name_of_one_line(tmp_path: Path) -> None:
     text = "word " * 40
     write(
-        tmp_path, f"prompts: ['{{{{a}}}}\\n{text}one', \"{{{{a}}}}\\n{text}two\", short]\nproviders: [echo]\n"
+        tmp_path, f'prompts: ["{{{{a}}}}\\n{text}one", "{{{{a}}}}\\n{text}two", short]\nproviders: [echo]\n'
     )
     names = [arm.prompt for arm in (await planned(tmp_path)).arms]
     assert [len(name) for name in names] == [80, 83, 5]

@@ -12,12 +12,12 @@ from promptship.adapters.providers.dialects.limits import limits_of
 from promptship.adapters.providers.wire import WireAnswer
 from promptship.chat import ChatAnswer
 from promptship.errors import ConfigError, Unavailable
+from promptship.evals.promptfoo.calling import split_function
 from promptship.evals.promptfoo.model import CallContext, ProviderSpec
 from promptship.evals.promptfoo.nunjucks import Nunjucks, TemplateError
 from promptship.evals.promptfoo.providers.base import (
     Caller,
     Tools,
-    content_key,
     digest_of,
     endpoint_of,
     merged,
@@ -37,6 +37,8 @@ _UNSUPPORTED: Final = {
     "tls": "client certificates",
     "multipart": "multipart bodies",
 }
+_READING: Final = ("transformResponse", "responseParser", "validateStatus", "sessionParser")
+"""What decides about the answer besides what is sent."""
 _REFUSED: Final = frozenset({401})
 _CLIENT_ERROR: Final = 400
 _ERROR: Final = 500
@@ -86,6 +88,7 @@ class HttpProvider:
                 self.renderer,
                 merge=merge,
             )
+            key = self._key(call, config, context)
             call = await self._with_auth(call, config, context)
         except (Malformed, TemplateError) as error:
             raise wrong(self.spec, "config", "no request", str(error)) from None
@@ -96,10 +99,27 @@ class HttpProvider:
             await self._accept(caller, came, config, scripts)
             return await self._read(came, config, scripts)
 
-        key = digest_of(content_key(self.spec, call, context.trial), _reading(config))
         answer = await asking.answer(endpoint_of(self.spec, call.url), once, key=key)
         self._remember(answer, context)
         return answer
+
+    def _key(self, call: HttpCall, config: Mapping[str, Any], context: CallContext) -> str:
+        """Content address of a call before a token is fetched for it, and of the code that reads the answer.
+
+        Keys are part of it: whoever asks a service with the key of another user gets another answer.
+        """
+        auth = rendered(dict(config.get("auth") or {}), context.vars, self.renderer)
+        reading = [config.get(name) for name in _READING]
+        files = [self._content(one) for one in reading if isinstance(one, str) and one.startswith("file://")]
+        return digest_of(
+            self.spec.id, call.url, call.method, call.headers, context.trial, call.body, auth, reading, *files
+        )
+
+    def _content(self, reference: str) -> bytes:
+        try:
+            return (self.spec.base / split_function(reference)[0]).read_bytes()
+        except OSError:
+            return b""  # who runs it says so
 
     def _caller(self, call: HttpCall) -> Caller:
         try:
@@ -256,14 +276,6 @@ def _parser_names(came: WireAnswer) -> dict[str, Any]:
 def _public(headers: Mapping[str, str]) -> dict[str, str]:
     """Without cookies, which are keys."""
     return {name: value for name, value in headers.items() if name != "set-cookie"}
-
-
-def _reading(config: Mapping[str, Any]) -> list[Any]:
-    """What decides about the answer besides what is sent."""
-    return [
-        config.get(name)
-        for name in ("transformResponse", "responseParser", "validateStatus", "sessionParser")
-    ]
 
 
 def _with(answer: ChatAnswer, metadata: dict[str, Any], came: WireAnswer) -> ChatAnswer:

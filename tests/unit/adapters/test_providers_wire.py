@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -234,3 +235,39 @@ def test_proxies_are_used_for_everybody_but_this_machine(monkeypatch: pytest.Mon
     monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example.org")
     with pytest.raises(ConfigError, match="a socks5 proxy"):
         _proxy("https", "api.example.org")
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+async def test_a_packed_body_is_unpacked_no_further_than_allowed(layers: int) -> None:
+    body = bytes(3_000_000)
+    for _ in range(layers):
+        body = gzip.compress(body)
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {', '.join(['gzip'] * layers)}\r\ncontent-length: {len(body)}\r\n\r\n"
+    async with server(always(head.encode() + body)) as url:
+        async with wire(bytes_max=1_000_000) as one:
+            with pytest.raises(Unavailable, match="sent more than 1,000,000 bytes"):
+                await one.send("POST", url, body=b"{}", timeout_s=5)
+        async with wire(bytes_max=3_000_000) as one:
+            assert len((await one.send("POST", url, body=b"{}", timeout_s=5)).body) == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "read"),
+    [
+        ("deflate", zlib.compress(b'{"a": 1}'), b'{"a": 1}'),
+        ("deflate", zlib.compress(b'{"a": 1}')[2:-4], b'{"a": 1}'),
+        ("x-gzip", gzip.compress(b"{}"), b"{}"),
+        ("nonsense", b"{}", b"{}"),
+        ("gzip", b"", b""),
+        ("gzip", b"hello", None),
+        ("gzip", gzip.compress(b"hello there")[:-9], None),
+    ],
+)
+async def test_packed_bodies_are_read_or_refused(encoding: str, body: bytes, read: bytes | None) -> None:
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: {len(body)}\r\n\r\n"
+    async with server(always(head.encode() + body)) as url, wire() as one:
+        if read is None:
+            with pytest.raises(Unavailable, match=f"no {encoding}"):
+                await one.send("POST", url, body=b"{}", timeout_s=5)
+        else:
+            assert (await one.send("POST", url, body=b"{}", timeout_s=5)).body == read

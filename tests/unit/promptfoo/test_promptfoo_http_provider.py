@@ -233,3 +233,32 @@ async def test_cookies_are_not_kept_in_rows() -> None:
         answer = await one.ask(one.make(f"{one.server.url}/x"))
     assert answer.metadata["http"]["headers"]["x-trace"] == "7"
     assert "s3cret" not in str(answer)
+
+
+async def test_the_cache_tells_users_and_readers_of_answers_apart(tmp_path: Path) -> None:
+    """A key of one user must not be answered with what another one saw, nor a changed script with what the old one made."""
+    script = tmp_path / "read.js"
+    async with bench(ok(VALUE), tmp_path) as one:
+        one.scripts.run = _always(lambda _: "made")
+
+        async def key_of(
+            token: str = "a", password: str = "b", code: str = "() => 1", query: str = "c"
+        ) -> str:
+            script.write_text(code)
+            provider = one.make(
+                f"{one.server.url}/x?token={query}",
+                headers={"Authorization": token},
+                auth={"type": "api_key", "keyName": "X-K", "value": password},
+                transformResponse="file://read.js",
+            )
+            await one.ask(provider)
+            return one.asking.keys[-1]
+
+        keys = [await key_of(), await key_of()]
+        keys += [
+            await key_of(token="z"),
+            await key_of(password="z"),
+            await key_of(code="() => 2"),
+            await key_of(query="z"),
+        ]
+    assert len(set(keys)) == 5

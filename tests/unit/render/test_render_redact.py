@@ -82,3 +82,9 @@ def test_twice_is_once(before: str, secret: str, after: str) -> None:
 def test_nested_data() -> None:
     data = {"a": ["sk-abcdefghijklmnop1234", 1, None], "b": {"c": ("x",)}}
     assert redact_data(data) == {"a": [MASK, 1, None], "b": {"c": ["x"]}}
+
+
+def test_aws_s_own_variables_are_secrets_of_a_bedrock_provider() -> None:
+    bedrock = ProviderSettings.model_validate({"kind": "bedrock"})
+    environ = {"AWS_SECRET_ACCESS_KEY": "very/secret", "AWS_SESSION_TOKEN": "token-1", "AWS_REGION": "eu-1"}
+    assert named_secrets(Settings(providers={"b": bedrock}), environ) == ("very/secret", "token-1")

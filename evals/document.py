@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -103,13 +103,20 @@ def read_yaml(path: str, content: bytes) -> Document:
     Raises:
         ConfigError: not UTF-8, not YAML (with its line), or a key written twice.
     """
-    text = _decoded(path, content)
-    loader = _Loader(text)
+    return composed(path, _Loader(decoded(path, content)), _duplicates)
+
+
+def composed(path: str, loader: Any, problems_in: Callable[[yaml.Node, str], Iterable[Problem]]) -> Document:
+    """The document of a loader, disposed of in the end; empty text is None. `problems_in`: what else is wrong with its nodes.
+
+    Raises:
+        ConfigError: not YAML (with its line), nested too deeply, or what `problems_in` found, by line.
+    """
     try:
         root = loader.get_single_node()
         if root is None:
             return Document(path, None)
-        problems = sorted(_duplicates(root, path), key=lambda problem: problem.line)
+        problems = sorted(problems_in(root, path), key=lambda problem: problem.line)
         if problems:
             raise ConfigError(problems)
         return Document(path, loader.construct_document(root), root)
@@ -134,7 +141,7 @@ def read_json_lines(path: str, content: bytes) -> Document:
         ConfigError: every line that is not a JSON object.
     """
     cases, lines, problems = [], [], []
-    for number, text in enumerate(_decoded(path, content).split("\n"), 1):
+    for number, text in enumerate(decoded(path, content).split("\n"), 1):
         if not text.strip():
             continue
         try:
@@ -153,7 +160,8 @@ def read_json_lines(path: str, content: bytes) -> Document:
     return Document(path, {"cases": cases}, None, tuple(lines))
 
 
-def _decoded(path: str, content: bytes) -> str:
+def decoded(path: str, content: bytes) -> str:
+    """Text of a file. Raises ConfigError: it is not UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

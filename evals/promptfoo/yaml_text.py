@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import yaml
 
-from promptship.errors import ConfigError, Problem
-from promptship.evals.document import Document
+from promptship.errors import Problem
+from promptship.evals.document import Document, composed, decoded
 from promptship.evals.promptfoo import javascript_text
 
 _Base: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -130,39 +130,17 @@ def read_document(path: str, content: bytes | str) -> Document:
     Raises:
         ConfigError: not UTF-8, not YAML, a key written twice, a document that contains itself.
     """
-    text = _decoded(path, content) if isinstance(content, bytes) else content.removeprefix("\ufeff")
-    loader = _Loader(text)
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            return Document(path, None)
-        problems = sorted(_odd_keys(root, path), key=lambda problem: problem.line)
-        if not problems and _size(root, {}) > NODES_MAX:
-            expected = f"expected at most {NODES_MAX:,} values"
-            problems = [Problem(path, "", "aliases that multiply without end", expected)]
-        if problems:
-            raise ConfigError(problems)
-        return Document(path, loader.construct_document(root), root)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        got = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(
-            [Problem(path, "", str(got), "expected YAML", line=mark.line + 1 if mark else 0)]
-        ) from None
-    except (RecursionError, ValueError) as error:
-        got = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ConfigError([Problem(path, "", got, "expected YAML")]) from None
-    finally:
-        loader.dispose()
+    text = decoded(path, content) if isinstance(content, bytes) else content.removeprefix("\ufeff")
+    return composed(path, _Loader(text), _wrong_in)
 
 
-def _decoded(path: str, content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            [Problem(path, "", f"byte {error.start} is not UTF-8", "expected text in UTF-8")]
-        ) from None
+def _wrong_in(root: yaml.Node, path: str) -> list[Problem]:
+    """Odd keys; without any, aliases that would be written out without end."""
+    problems = list(_odd_keys(root, path))
+    if not problems and _size(root, {}) > NODES_MAX:
+        expected = f"expected at most {NODES_MAX:,} values"
+        problems = [Problem(path, "", "aliases that multiply without end", expected)]
+    return problems
 
 
 def _odd_keys(root: yaml.Node, path: str) -> Iterator[Problem]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import httpx
 
-from promptship.adapters.providers.targets import config_error, provider_name, target_of
-from promptship.settings import ModelSettings, ProviderSettings
+from promptship.adapters.providers.targets import ByModel, config_error, target_of
+from promptship.settings import ProviderSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Never reached through a proxy, whatever the environment says."""
@@ -26,35 +25,10 @@ class Endpoint:
     timeout_s: float
 
 
-class Endpoints:
-    """The configured providers. Keys are read once, at start: a key that changes needs a restart."""
+class Endpoints(ByModel[Endpoint]):
+    """The configured providers, as far as they are OpenAI-compatible."""
 
-    def __init__(
-        self,
-        providers: Mapping[str, ProviderSettings],
-        models: Mapping[str, ModelSettings],
-        env: Mapping[str, str],
-    ) -> None:
-        self._providers = providers
-        self._models = models
-        self._env = env
-        self._known: dict[str, Endpoint] = {}
-
-    def of(self, model: str) -> Endpoint:
-        """The endpoint of a model: its own provider, or the first configured one.
-
-        Raises:
-            ConfigError: no provider at all, an unknown one, one whose key is not in the environment, or one that is not
-                OpenAI-compatible.
-        """
-        known = self._known.get(model)
-        if known is None:
-            name = provider_name(model, self._providers, self._models)
-            known = self._known[model] = self._built(name)
-        return known
-
-    def _built(self, name: str) -> Endpoint:
-        settings = self._providers[name]
+    def _built(self, name: str, settings: ProviderSettings) -> Endpoint:
         if settings.kind != "openai":
             raise config_error(
                 f"providers.{name}.kind",

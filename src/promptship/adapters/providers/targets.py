@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from promptship.adapters.providers.dialects import AZURE_CHAT, CHAT, CONVERSE, GEMINI, MESSAGES, Dialect
@@ -17,6 +18,7 @@ from promptship.adapters.providers.prices import is_local
 from promptship.errors import ConfigError, Problem
 from promptship.settings import ModelSettings, ProviderSettings
 
+T = TypeVar("T")
 FILE: Final = "promptship.toml"
 DIALECTS: Final[Mapping[str, Dialect]] = {
     "openai": CHAT,
@@ -37,8 +39,8 @@ class Spoken:
     target: Target
 
 
-class Targets:
-    """The configured providers. Keys are read once, at start: a key that changes needs a restart."""
+class ByModel(ABC, Generic[T]):
+    """Something made of a model's provider, once. Keys are read then, at start: a key that changes needs a restart."""
 
     def __init__(
         self,
@@ -49,21 +51,31 @@ class Targets:
         self._providers = providers
         self._models = models
         self._env = env
-        self._known: dict[str, Spoken] = {}
+        self._known: dict[str, T] = {}
 
-    def of(self, model: str) -> Spoken:
-        """The target of a model: its own provider, or the first configured one.
+    def of(self, model: str) -> T:
+        """What is made of the model's own provider, or of the first configured one.
 
         Raises:
-            ConfigError: no provider at all, an unknown one, or one whose key is not in the environment.
+            ConfigError: no provider at all, an unknown one, one whose key is not in the environment, or one of a kind that
+                cannot be used here.
         """
         known = self._known.get(model)
         if known is None:
             name = provider_name(model, self._providers, self._models)
-            settings = self._providers[name]
-            target = target_of(name, settings, self._env)
-            known = self._known[model] = Spoken(settings.kind, DIALECTS[settings.kind], target)
+            known = self._known[model] = self._built(name, self._providers[name])
         return known
+
+    @abstractmethod
+    def _built(self, name: str, settings: ProviderSettings) -> T:
+        """Of one provider. Raises ConfigError."""
+
+
+class Targets(ByModel[Spoken]):
+    """The configured providers, with the words each understands."""
+
+    def _built(self, name: str, settings: ProviderSettings) -> Spoken:
+        return Spoken(settings.kind, DIALECTS[settings.kind], target_of(name, settings, self._env))
 
 
 def provider_name(

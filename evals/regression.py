@@ -111,16 +111,18 @@ async def regress(
     finished: Iterable[Row] = (),
     progress: Progress | None = None,
     stop_early: bool = False,
+    incomparable: frozenset[str] | None = None,
 ) -> Regressed:
     """Ask candidate and stable every case, then judge by the plan's rules.
 
     `finished`: rows of the same run before it was interrupted. `stop_early`: end as soon as the outcome is certain.
+    `incomparable`: what `promptship.evals.native.fit` said, if it was asked already.
 
     Raises:
         ConfigError: the suite does not fit the candidate.
         PromptshipError: no endpoint answers, or one refuses the key: there is no verdict.
     """
-    incomparable = fit(suite, arms)
+    incomparable = fit(suite, arms) if incomparable is None else incomparable
     # Cases that stable was not asked are judged by other rules: with them nothing is called certain early.
     early = _Early(suite, arms, rules) if stop_early and not incomparable else None
     run, ran = await run_suite(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -17,6 +17,7 @@ from promptship.evals.reports.markdown import report_markdown
 from promptship.evals.reports.model import Report
 from promptship.evals.reports.ordered import Ordered
 from promptship.evals.reports.spreadsheet import csv_chunks
+from promptship.evals.reports.summary import Summary
 from promptship.evals.reports.text import WIDTH, report_text
 from promptship.evals.row_log import sound
 
@@ -29,26 +30,45 @@ def write(report: Report, *paths: Path) -> None:
     """
     formats = [format_of(path) for path in paths]
     with Ordered(report) as ordered:
-        for path, wanted in zip(paths, formats, strict=True):
-            try:
-                _replace(path, chunks(ordered, wanted), bom=wanted is Format.CSV)
-            except OSError as error:
-                said = error.strerror or str(error)
-                raise ConfigError(
-                    [Problem(str(path), "", f"not writable: {said}", "expected a place for the report")]
-                ) from error
+        _write(ordered, paths, formats)
 
 
 def write_to(report: Report, wanted: Format, out: TextIO, *, width: int = WIDTH) -> None:
     """Write a report to a stream. Text is coloured when the stream is a terminal (and NO_COLOR is not set)."""
     with Ordered(report) as ordered:
-        if wanted is Format.TEXT and out.isatty():
-            from rich.console import Console
+        _write_to(ordered, wanted, out, width)
 
-            text = report_text(report, ordered.summary, width=width)
-            Console(file=out, highlight=False, soft_wrap=True).print(text, end="")
-            return
-        out.writelines(chunks(ordered, wanted, width=width))
+
+def publish(
+    report: Report, paths: Sequence[Path], wanted: Format, out: TextIO, *, width: int = WIDTH
+) -> Summary:
+    """`write` and then `write_to` over one reading of the rows; returns what they add up to. Raises as `write`."""
+    formats = [format_of(path) for path in paths]
+    with Ordered(report) as ordered:
+        _write(ordered, paths, formats)
+        _write_to(ordered, wanted, out, width)
+        return ordered.summary
+
+
+def _write(ordered: Ordered, paths: Sequence[Path], formats: Sequence[Format]) -> None:
+    for path, wanted in zip(paths, formats, strict=True):
+        try:
+            _replace(path, chunks(ordered, wanted), bom=wanted is Format.CSV)
+        except OSError as error:
+            said = error.strerror or str(error)
+            raise ConfigError(
+                [Problem(str(path), "", f"not writable: {said}", "expected a place for the report")]
+            ) from error
+
+
+def _write_to(ordered: Ordered, wanted: Format, out: TextIO, width: int) -> None:
+    if wanted is Format.TEXT and out.isatty():
+        from rich.console import Console
+
+        text = report_text(ordered.report, ordered.summary, width=width)
+        Console(file=out, highlight=False, soft_wrap=True).print(text, end="")
+        return
+    out.writelines(chunks(ordered, wanted, width=width))
 
 
 def chunks(ordered: Ordered, wanted: Format, *, width: int = WIDTH) -> Iterator[str]:

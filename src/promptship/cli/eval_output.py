@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from promptship.cli.eval import Wishes
 from promptship.errors import PromptshipError, Unavailable
@@ -17,6 +18,9 @@ from promptship.evals.reports.model import Report
 from promptship.evals.session import Session
 from promptship.evals.verdict import SuiteVerdict
 from promptship.render.numbers import money
+
+if TYPE_CHECKING:
+    from promptship.evals.reports.summary import Summary
 
 NOTHING = 0
 NO = 1
@@ -51,29 +55,29 @@ def report_of(
     )  # fmt: skip
 
 
-def shown(report: Report, wishes: Wishes, *, outputs: Sequence[Path]) -> None:
-    """Print the report, and write it to every file that was asked for. Its modules are not loaded before the run has ended."""
-    from promptship.evals.reports.write import write, write_to
+def shown(report: Report, wishes: Wishes, *, outputs: Sequence[Path]) -> int:
+    """Print the report, write it to every file that was asked for, and return the exit status that follows from it.
 
-    write(report, *outputs)
+    Its modules are not loaded before the run has ended.
+    """
+    from promptship.evals.reports.write import publish
+
     width = shutil.get_terminal_size((110, 24)).columns if sys.stdout.isatty() else 110
-    write_to(report, wishes.format, sys.stdout, width=width)
+    summary = publish(report, outputs, wishes.format, sys.stdout, width=width)
     for path in outputs:
         print(f"wrote {path}", file=sys.stderr)
+    return _status(report, summary)
 
 
-def status_of(report: Report) -> int:
+def _status(report: Report, summary: Summary) -> int:
     """0: everything passes; 1: something does not; 3: too much has no score for an answer."""
     if report.verdicts:
         if any(verdict.outcome == "unscored" for verdict in report.verdicts):
             return Unavailable.exit_code
         return NOTHING if all(verdict.passes for verdict in report.verdicts) else NO
-    from promptship.evals.reports.aggregate import summarise
-
-    totals = summarise(report).totals
-    if totals.failed:
+    if summary.totals.failed:
         return NO
-    return Unavailable.exit_code if totals.unscored else NOTHING
+    return Unavailable.exit_code if summary.totals.unscored else NOTHING
 
 
 def say_estimate(name: str, planned: Estimate) -> None:

@@ -85,22 +85,10 @@ async def _run(wishes: Wishes, paths: tuple[Path, ...], options: Options) -> int
 async def _held(wishes: Wishes, planned: Plan, services: Services, calls: Calls, session: Session) -> int:
     title = _title(planned)
     print(f"run {session.facts.id}: {planned.rows:,} rows", file=sys.stderr)
-    try:
-        with resumable(session), Watch(planned.rows, title=title) as progress:
-            ended = await run_config(
-                planned,
-                services,
-                calls,
-                session=session,
-                fuses=calls,
-                finished=session.rows(),
-                progress=progress,
-            )
-    except asyncio.CancelledError:
-        kept = sum(1 for _ in session.rows())
-        how = f"go on with --resume {session.facts.id}"
-        print(f"stopped: {kept:,} of {planned.rows:,} rows are kept; {how}", file=sys.stderr)
-        raise
+    with resumable(session), Watch(planned.rows, title=title) as progress:
+        ended = await run_config(
+            planned, services, calls, session=session, fuses=calls, finished=session.rows(), progress=progress
+        )
     for endpoint, error in ended.ran.dead.items():
         print(f"{endpoint}: {error}", file=sys.stderr)
     # `-o out.json` is promptfoo's own shape, so that dashboards go on; the other formats are ours.

@@ -37,6 +37,8 @@ class Ready:
     rules: Regression
     suites: Sequence[Suite]
     arms: Mapping[Arm, Prompt]
+    incomparable: Mapping[str, frozenset[str]]
+    """By suite: ids of the cases that stable cannot be asked."""
     compares: bool
     """Candidate against stable with a verdict; otherwise arms stand side by side."""
 
@@ -65,9 +67,10 @@ def ready_of(wishes: Wishes, native: Native) -> Ready:
     suites = [load_suite(tree, settings.repository.suites, name) for name in names]
     if wishes.trials is not None:
         suites = [_asked_alike(suite) for suite in suites]
-    for suite in suites:
-        fit(suite, arms)
-    return Ready(settings=settings, rules=rules, suites=suites, arms=arms, compares=compares)
+    incomparable = {suite.name: fit(suite, arms) for suite in suites}
+    return Ready(
+        settings=settings, rules=rules, suites=suites, arms=arms, incomparable=incomparable, compares=compares
+    )
 
 
 def _asked_alike(suite: Suite) -> Suite:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from promptship.adapters.providers.prices import Prices
 from promptship.cli.eval import Wishes
-from promptship.cli.eval_output import report_of, resumable, say_estimate, shown, status_of
+from promptship.cli.eval_output import report_of, resumable, say_estimate, shown
 from promptship.cli.eval_ready import Native, Ready, ready_of
 from promptship.errors import ConfigError, Problem, Refused, Unavailable
 from promptship.evals.calls import Calls
@@ -20,7 +20,6 @@ from promptship.evals.native import (
     arm_facts,
     asking_of,
     case_facts,
-    fit,
     inputs_digest,
     native_groups,
     trials_of,
@@ -69,7 +68,7 @@ def _estimate(ready: Ready, suite: Suite, means: Means) -> Estimate:
     prices = Prices.of(ready.settings.models)
     ask = asking_of(means.models, Calls())
     groups = native_groups(
-        suite, ready.arms, ask, trials=ready.rules.trials, incomparable=fit(suite, ready.arms)
+        suite, ready.arms, ask, trials=ready.rules.trials, incomparable=ready.incomparable[suite.name]
     )
     return estimate(groups, prices.cost_usd)
 
@@ -77,7 +76,7 @@ def _estimate(ready: Ready, suite: Suite, means: Means) -> Estimate:
 async def _one(ready: Ready, suite: Suite, means: Means, wishes: Wishes, native: Native) -> int:
     """One suite: its session, its rows, its report; returns the exit status."""
     arms, rules = ready.arms, ready.rules
-    incomparable = fit(suite, arms)
+    incomparable = ready.incomparable[suite.name]
     total = trials_of(suite, arms, rules.trials, incomparable)
     digest = inputs_digest(suite, arms, rules.trials)
     data = ready.settings.data
@@ -95,14 +94,14 @@ async def _one(ready: Ready, suite: Suite, means: Means, wishes: Wishes, native:
             if ready.compares:
                 done = await regress(
                     suite, arms, rules, means, on_row=session.add, finished=session.rows(), progress=progress,
-                    stop_early=native.stop_early,
+                    stop_early=native.stop_early, incomparable=incomparable,
                 )  # fmt: skip
                 verdict, ran = done.verdict, done.ran
             else:
                 verdict = None
                 _, ran = await run_suite(
                     suite, arms, means, trials=rules.trials, on_row=session.add, finished=session.rows(),
-                    progress=progress, settle=native_settle(suite),
+                    progress=progress, settle=native_settle(suite), incomparable=incomparable,
                 )  # fmt: skip
                 raise_if_lost(ran)
         inputs = {"suite": suite.path, "trials": _trials(suite, rules.trials)}
@@ -112,8 +111,7 @@ async def _one(ready: Ready, suite: Suite, means: Means, wishes: Wishes, native:
             session, title=f"suite {suite.name}", verdict=verdict, inputs=inputs, duration_s=time.monotonic() - began,
             reused=ran.reused,
         )  # fmt: skip
-        shown(report, wishes, outputs=_outputs(wishes, suite, ready))
-    return status_of(report)
+        return shown(report, wishes, outputs=_outputs(wishes, suite, ready))
 
 
 def _trials(suite: Suite, default: int) -> str:

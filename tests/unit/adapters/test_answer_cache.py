@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -144,20 +145,28 @@ def test_too_old_and_too_much_is_forgotten_the_oldest_first(tmp_path: Path) -> N
     assert 0 not in kept
 
 
-def _write_many(path: Path, who: int) -> None:
-    with AnswerCache(path) as cache:
-        for number in range(50):
-            cache.put(f"{who}-{number}", ChatAnswer(text=str(number)))
+WRITE_MANY = """
+import sys
+from pathlib import Path
+from promptship.adapters.answer_cache import AnswerCache
+from promptship.chat import ChatAnswer
+
+with AnswerCache(Path(sys.argv[1])) as cache:
+    for number in range(50):
+        cache.put(f"{sys.argv[2]}-{number}", ChatAnswer(text=str(number)))
+"""
 
 
 def test_several_processes_share_one_file(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite"
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=_write_many, args=(path, who)) for who in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * 4
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITE_MANY, path, str(who)], stderr=subprocess.PIPE, text=True
+        )
+        for who in range(4)
+    ]
+    said = [process.communicate()[1] for process in processes]
+    assert said == [""] * 4
+    assert [process.returncode for process in processes] == [0] * 4
     with AnswerCache(path) as cache:
         assert all(cache.get(f"{who}-{number}") is not None for who in range(4) for number in range(50))

@@ -20,14 +20,16 @@ from sqlalchemy import Engine
 
 from promptship.adapters.database import connect, migrate, writing
 from promptship.adapters.telemetry import SpoolMeasurements, SpoolWriter
-from promptship.adapters.telemetry.tables import TOTAL_MS, latency_bins, seen_requests, traffic
+from promptship.adapters.telemetry.tables import TOTAL_MS, latency_bins, seen_requests, traffic, value_bins
 from promptship.routing.observation import Feedback, Observation
 
 ROWS = 10_000
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BEGAN_MS = int(BEGAN.timestamp() * 1000)
 ARMS = ("stable", "candidate")
-MATURITIES = {"error_rate": 0.0, "refusal_rate": 0.0, "latency_p95": 0.0, "feedback:escalated": 600.0}
+MATURITIES = {
+    "error_rate": 0.0, "refusal_rate": 0.0, "latency_p95": 0.0, "feedback:escalated": 600.0, "cost_usd": 0.0, "tokens_out": 0.0,
+}  # fmt: skip
 DICE = random.Random(7)
 
 
@@ -39,14 +41,23 @@ class Clock:
         return datetime.now(UTC)
 
 
+class Later:
+    """Two hours on: writers that were silent since then are dead."""
+
+    def now(self) -> datetime:
+        """Then."""
+        return datetime.now(UTC) + timedelta(hours=2)
+
+
 def observation(number: int, *, spread_ms: int) -> dict[str, Any]:
     """A row as the gateway writes it, `spread_ms` of traffic in 10,000 rows."""
     at_ms = BEGAN_MS + number * spread_ms // ROWS
     arm = ARMS[number % 2]
     return {
         "id": f"{at_ms:012x}-7000-8000-{number:012x}", "at_ms": at_ms, "prompt": "support-reply", "version": (arm[0] * 64),
-        "arm": arm, "release": "rel-0123456789ab", "stage": 1, "unit": "0123456789abcdef", "model": "gpt-test",
-        "latency_ms": DICE.lognormvariate(6.5, 0.5), "ttft_ms": None, "tokens_in": 210, "tokens_out": 95, "status": 200,
+        "arm": arm, "release": "rel-0123456789ab", "stage": 1, "unit": f"{DICE.randrange(200_000):016x}", "model": "gpt-test",
+        "latency_ms": DICE.lognormvariate(6.5, 0.5), "ttft_ms": None, "tokens_in": 210, "tokens_out": DICE.randint(40, 300),
+        "cost_usd": 0.0005, "status": 200,
         "error": number % 50 == 0, "error_type": "", "refusal": number % 40 == 0, "streamed": False,
     }  # fmt: skip
 
@@ -97,6 +108,21 @@ def tick_cost(engine: Engine, directory: Path, *, spread_ms: int, rounds: int = 
     return f"{wall:.0f} ms, of it {cpu:.0f} ms CPU"
 
 
+def compaction_rate(spool: Path, engine: Engine, here: Path) -> str:
+    """Records per second from spool lines to the history, and what they weigh before and after."""
+    before = sum(path.stat().st_size for path in spool.rglob("*.jsonl"))
+    measurements = SpoolMeasurements(
+        engine, spool, Later(), bucket_s=10.0, history=str(here / "history"), keep_history_s=1e9
+    )
+    began = time.perf_counter()
+    done = measurements.tidy()
+    taken = time.perf_counter() - began
+    after = sum(path.stat().st_size for path in (here / "history").rglob("*.parquet"))
+    return (
+        f"{done.rows / taken:,.0f} records/s, {before / done.rows:.0f} -> {after / done.rows:.0f} bytes each"
+    )
+
+
 def look_ms(engine: Engine, release: str, as_of: datetime) -> float:
     """Median milliseconds of counting one stage."""
     measurements = SpoolMeasurements(engine, Path("nowhere"), Clock(), bucket_s=10.0)
@@ -126,11 +152,11 @@ def _median_ms(work: Callable[[], None]) -> float:
     return statistics.median(taken)
 
 
-def prefill(engine: Engine, *, days: int) -> int:
-    """History of `days` days of releases of 4 h at 10 s buckets, and a million request ids. Returns rows written."""
+def prefill(engine: Engine, requests: int) -> int:
+    """Rollups as this many requests leave them: 1,000 a second in releases of 4 h, buckets of 10 s; the last day's ids. Returns rows."""
     groups: list[dict[str, Any]] = []
     totals: dict[str, dict[str, Any]] = {}
-    for number in range(2 * days * 8640):
+    for number in range(requests // 5000):
         start_ms = BEGAN_MS - (number // 2 + 1) * 10_000
         arm = ARMS[number % 2]
         group = {
@@ -152,13 +178,15 @@ def prefill(engine: Engine, *, days: int) -> int:
         for number in range(120, 180)
     ]
     hour = BEGAN_MS // 3_600_000
+    ids = min(requests, 1_000_000)
     with writing(engine) as connection:
         connection.execute(traffic.insert(), groups)
         connection.execute(latency_bins.insert(), bins)
+        connection.execute(value_bins.insert(), [{**one, "metric": "tokens_out"} for one in bins])
         connection.execute(
-            seen_requests.insert(), [{"hour": hour, "id": f"old-{n:032d}"} for n in range(1_000_000)]
+            seen_requests.insert(), [{"hour": hour, "id": f"old-{n:032d}"} for n in range(ids)]
         )
-    return len(groups) + len(bins) + 1_000_000
+    return len(groups) + 2 * len(bins) + ids
 
 
 def main() -> None:
@@ -181,22 +209,23 @@ def main() -> None:
             "look, 70,000 requests in 70 s",
             f"{look_ms(engine, 'rel-0123456789ab', BEGAN + timedelta(hours=1)):.1f} ms",
         )
-        engine = connect(f"sqlite:///{here / 'full.db'}")
-        migrate(engine)
-        filled = prefill(engine, days=1)
-        requests = 2 * 8640 * 5000
-        table.add_row("history", f"{filled:,} rows in the database, rollup of {requests:,} requests")
+        for requests in (1_000_000, 10_000_000, 100_000_000):
+            engine = connect(f"sqlite:///{here / f'{requests}.db'}")
+            migrate(engine)
+            filled = prefill(engine, requests)
+            table.add_row(
+                f"tick, history of {requests:,} requests",
+                f"{tick_cost(engine, here / f'spool-{requests}', spread_ms=10_000)} ({filled:,} rows)",
+            )
         table.add_row(
-            "tick, with that history, rows of 10 s",
-            tick_cost(engine, here / "two", spread_ms=10_000),
-        )
-        table.add_row(
-            "tick, rows of 1 hour (backlog)",
-            tick_cost(engine, here / "three", spread_ms=3_600_000, rounds=3),
+            "tick, rows of 1 hour (backlog)", tick_cost(engine, here / "three", spread_ms=3_600_000, rounds=3)
         )
         old = f"old-{(BEGAN_MS - 43_200_000) // 14_400_000}"
         table.add_row("look, stage of 4 h: 14,400,000 requests", f"{look_ms(engine, old, BEGAN):.1f} ms")
-        table.add_row("baseline over that day", f"{baseline_ms(engine):.1f} ms")
+        table.add_row("baseline over a day of 86,400,000", f"{baseline_ms(engine):.1f} ms")
+        table.add_row(
+            "compaction", compaction_rate(here / "one", connect(f"sqlite:///{here / 'empty.db'}"), here)
+        )
     Console(width=120).print(table)
 
 

@@ -13,7 +13,8 @@ from typing import Final, Protocol, TypeVar
 from promptship.chat import ChatAnswer
 from promptship.errors import ConfigError, PromptshipError, Refused, Unavailable
 from promptship.evals.lane import Lane
-from promptship.evals.pacing import START, Pace
+from promptship.evals.pacing import START, Pace, Silence
+from promptship.evals.rows import Row
 from promptship.evals.score import Unscored
 from promptship.evals.units import Asking, Once
 
@@ -23,10 +24,14 @@ T = TypeVar("T")
 Pause = Callable[[float], Awaitable[None]]
 
 DEADLINE_S: Final = 60.0
+SILENT_DEADLINES: Final = 1.8
+"""Silence of so many deadlines is the end of an endpoint: two rounds of calls that got their whole time, less a bit for the clock."""
 BACKOFF_S: Final = 0.5
 BACKOFF_S_MAX: Final = 8.0
-UNCOUNTED: Final = "the budget does not count answers of %s%s: their price is not known; give price_in and price_out in [models]"
+UNCOUNTED: Final = "the budget does not count answers of %s: their price is not known; give price_in and price_out in [models]"
+WAY_ROUND: Final = "give price_in and price_out in [models], or go on with --allow-unpriced, in a release with allow_unpriced in [evaluation]"
 BUDGET_SPENT: Final = "the budget of the run is spent"
+COST_UNKNOWN: Final = "the budget of the run cannot be kept: the cost of an answer is not known"
 
 
 class Answers(Protocol):
@@ -54,14 +59,24 @@ class Limits:
     deadline_s: float = DEADLINE_S
     """Of one call, with all its attempts and the pauses between them. Waiting for the endpoint's turn is not counted: what a rate
     limit imposes is bounded by `patience_s`, and a hang cannot hold a turn for longer than this."""
+    deadlines: Mapping[str, float] = field(default_factory=dict)
+    """Deadlines of single endpoints, instead of `deadline_s`."""
     attempts: int = 4
     """How often a call is tried at most. "Not so often" is no attempt."""
     patience_s: float = 300.0
-    """So long a call waits in all because the endpoint asks for it; one that asks for a longer pause at once is given up."""
+    """So long a call waits in all because the endpoint asks for it. One that asks for a longer pause at once, or has said nothing
+    else for so long, is given up for all calls: each would wait in turn, for hours."""
     down_max: int | None = None
-    """So many calls of an endpoint in a row without an answer blow its fuse; None: twice `concurrency`, at least 10."""
+    """So many calls of an endpoint in a row without an answer blow its fuse; None: twice `concurrency`, at least 10. Silence blows
+    it, too (`promptship.evals.pacing.Silence`): nothing heard for about two deadlines."""
     spend_max_usd: float | None = None
     """No call starts once this is spent, with what the calls under way will cost on average. None: no limit."""
+    allow_unpriced: bool = False
+    """Whether a run with `spend_max_usd` goes on after an answer whose cost nobody knows; otherwise no call starts after it."""
+
+    def deadline_of(self, endpoint: str) -> float:
+        """Seconds for one call of an endpoint."""
+        return self.deadlines.get(endpoint, self.deadline_s)
 
 
 class Calls:
@@ -94,6 +109,8 @@ class Calls:
         """Endpoints that are asked, and whether the first call has ended."""
         self._flying = 0
         self._paid_usd = 0.0
+        self._unknown = ""
+        """The first answer whose cost nobody knows, of a run that has a budget."""
         self.spent_usd = spent_usd
         self.paid = 0
         """Answers that came over the wire."""
@@ -103,8 +120,8 @@ class Calls:
         """Answers from the cache."""
 
     async def answer(
-        self, endpoint: str, once: Once, *, key: str = "", deadline_s: float | None = None, anew: bool = False
-    ) -> ChatAnswer:
+        self, endpoint: str, once: Once, *, model: str = "", key: str = "", deadline_s: float | None = None, anew: bool = False
+    ) -> ChatAnswer:  # fmt: skip
         """See `promptship.evals.units.Asking`."""
         if key and self._answers is not None and not anew:
             kept = self._answers.get(key)
@@ -116,13 +133,12 @@ class Calls:
         self._refuse_if_spent()
         first = self._first.setdefault(endpoint, asyncio.Event())
         try:
-            answer = await self._tried(endpoint, once, deadline_s, paid=True)
+            answer = await self._tried(endpoint, model, once, deadline_s, paid=True)
         finally:
             first.set()
         self.paid += 1
         if answer.cost_usd is None:
-            if self._limits.spend_max_usd is not None and not self.unpriced:
-                log.warning(UNCOUNTED, endpoint, f" (model {answer.model})" if answer.model else "")
+            self._not_counted(f"{endpoint} (model {answer.model})" if answer.model else endpoint)
             self.unpriced += 1
         else:
             self.spent_usd += answer.cost_usd
@@ -134,35 +150,47 @@ class Calls:
         return answer
 
     async def limited(
-        self, endpoint: str, once: Callable[[], Awaitable[T]], *, deadline_s: float | None = None
-    ) -> T:
+        self, endpoint: str, once: Callable[[], Awaitable[T]], *, model: str = "", deadline_s: float | None = None
+    ) -> T:  # fmt: skip
         """See `promptship.evals.units.Asking`."""
-        return await self._tried(endpoint, once, deadline_s, paid=False)
+        return await self._tried(endpoint, model, once, deadline_s, paid=False)
+
+    def count(self, row: Row) -> None:
+        """Count what a row of this run cost before it was interrupted."""
+        self.spent_usd += (row.cost_usd or 0.0) + row.judge_cost_usd
+        if row.answers and row.cost_usd is None:
+            self._not_counted(f"arm {row.arm}")
 
     @property
     def dead(self) -> Mapping[str, PromptshipError]:
-        """Endpoints whose fuse is blown, and why."""
-        return {name: lane.dead for name, lane in self._lanes.items() if lane.dead is not None}
+        """Endpoints, and models of others (`model_at`), whose fuse is blown, and why."""
+        found: dict[str, PromptshipError] = {}
+        for name, lane in self._lanes.items():
+            if lane.dead is not None:
+                found[name] = lane.dead
+            else:
+                found |= {model_at(name, model): error for model, error in lane.dead_models.items()}
+        return found
 
     def parallel(self, endpoint: str) -> float:
         """Parallel calls the endpoint gets at present."""
         return self._lane(endpoint).pace.limit
 
     async def _tried(
-        self, endpoint: str, once: Callable[[], Awaitable[T]], deadline_s: float | None, *, paid: bool
-    ) -> T:
+        self, endpoint: str, model: str, once: Callable[[], Awaitable[T]], deadline_s: float | None, *, paid: bool
+    ) -> T:  # fmt: skip
         lane = self._lane(endpoint)
-        deadline_s = left_s = self._limits.deadline_s if deadline_s is None else deadline_s
+        deadline_s = left_s = self._limits.deadline_of(endpoint) if deadline_s is None else deadline_s
         loop = asyncio.get_running_loop()
         attempt, waits_since = 0, None
         while True:
-            await lane.enter(first=attempt > 0 or waits_since is not None)
+            await lane.enter(model, first=attempt > 0 or waits_since is not None)
             began = loop.time()
             self._flying += paid
             try:
                 if paid:
                     self._refuse_if_spent(besides=1)
-                outcome = await self._once(lane, once, left_s, deadline_s)
+                outcome = await self._once(lane, model, once, left_s, deadline_s, again=attempt > 0)
             finally:
                 self._flying -= paid
                 lane.leave()
@@ -177,17 +205,17 @@ class Calls:
                 patient = self._is_worth_waiting(lane, outcome, loop.time() - waits_since)
                 wait_s = 0.0
             else:
-                patient, wait_s = lane.dead is None, self._wait_s(attempt)
+                patient, wait_s = not lane.is_dead(model), self._wait_s(attempt)
             if not patient or attempt >= self._limits.attempts or wait_s >= left_s:
-                lane.gave_up(outcome)
+                lane.gave_up(outcome, model)
                 raise outcome
             if wait_s:
                 await self._pause(wait_s)
                 left_s -= wait_s
 
     async def _once(
-        self, lane: Lane, once: Callable[[], Awaitable[T]], left_s: float, deadline_s: float
-    ) -> T | Unavailable:
+        self, lane: Lane, model: str, once: Callable[[], Awaitable[T]], left_s: float, deadline_s: float, *, again: bool
+    ) -> T | Unavailable:  # fmt: skip
         """One attempt; Unavailable may be tried again. Raises Refused and ConfigError, which may not."""
         began = asyncio.get_running_loop().time()
         try:
@@ -200,12 +228,12 @@ class Calls:
         except Unavailable as error:
             missed = error
         except (Refused, ConfigError) as error:
-            lane.gave_up(error)
+            lane.gave_up(error, model)
             raise
         else:
-            lane.answered(result)
+            lane.answered(result, model)
             return result
-        lane.missed(missed, began)
+        lane.missed(missed, began, again=again)
         return missed
 
     def _is_worth_waiting(self, lane: Lane, error: Unavailable, waited_s: float) -> bool:
@@ -213,6 +241,9 @@ class Calls:
         asked_s = error.retry_after_s or 0.0
         if asked_s > self._limits.patience_s:
             lane.blow(error)
+        elif (silent_s := lane.asking_for_time_s()) > self._limits.patience_s:
+            said = f"{lane.name} answered nothing for {silent_s:.0f} s but that it is not the time; the last: {error}"
+            lane.blow(Unavailable(said))
         return lane.dead is None and waited_s + asked_s <= self._limits.patience_s
 
     def _wait_s(self, attempt: int) -> float:
@@ -224,11 +255,22 @@ class Calls:
         most = self._limits.spend_max_usd
         if most is None:
             return
+        if self._unknown:
+            raise Unavailable(f"{COST_UNKNOWN}: {self._unknown}")
         priced = self.paid - self.unpriced
         mean = self._paid_usd / priced if priced else 0.0
         others = 0 if besides is None else self._flying - besides
         if self.spent_usd + others * mean >= most:
             raise Unavailable(BUDGET_SPENT)
+
+    def _not_counted(self, whose: str) -> None:
+        """An answer came, and nobody knows what it cost."""
+        if self._limits.spend_max_usd is None or self.unpriced or self._unknown:
+            return
+        if self._limits.allow_unpriced:
+            log.warning(UNCOUNTED, whose)
+        else:
+            self._unknown = f"{whose} named no tokens, or its price is not known; {WAY_ROUND}"
 
     async def _first_answer(self, endpoint: str, kept: ChatAnswer) -> None:
         """Wait until it is known who answers today, if somebody is about to find out.
@@ -257,7 +299,8 @@ class Calls:
             cap = min(limits.concurrency, limits.caps.get(endpoint, limits.concurrency))
             pace = Pace(cap=cap, start=start, adaptive=limits.adaptive)
             down_max = limits.down_max or max(10, 2 * limits.concurrency)
-            lane = self._lanes[endpoint] = Lane(endpoint, pace, down_max=down_max)
+            silence = Silence(SILENT_DEADLINES * limits.deadline_of(endpoint))
+            lane = self._lanes[endpoint] = Lane(endpoint, pace, down_max=down_max, silence=silence)
         return lane
 
 
@@ -268,25 +311,34 @@ class Anew:
         self._asking = asking
 
     async def answer(
-        self, endpoint: str, once: Once, *, key: str = "", deadline_s: float | None = None, anew: bool = True
-    ) -> ChatAnswer:
+        self, endpoint: str, once: Once, *, model: str = "", key: str = "", deadline_s: float | None = None, anew: bool = True
+    ) -> ChatAnswer:  # fmt: skip
         """See `promptship.evals.units.Asking`."""
         del anew
-        return await self._asking.answer(endpoint, once, key=key, deadline_s=deadline_s, anew=True)
+        return await self._asking.answer(
+            endpoint, once, model=model, key=key, deadline_s=deadline_s, anew=True
+        )
 
     async def limited(
-        self, endpoint: str, once: Callable[[], Awaitable[T]], *, deadline_s: float | None = None
-    ) -> T:
+        self, endpoint: str, once: Callable[[], Awaitable[T]], *, model: str = "", deadline_s: float | None = None
+    ) -> T:  # fmt: skip
         """See `promptship.evals.units.Asking`."""
-        return await self._asking.limited(endpoint, once, deadline_s=deadline_s)
+        return await self._asking.limited(endpoint, once, model=model, deadline_s=deadline_s)
+
+
+def model_at(endpoint: str, model: str) -> str:
+    """Name of one model of an endpoint among what is dead."""
+    return f"model {model} of {endpoint}"
 
 
 def unanswered(error: PromptshipError) -> Unscored:
     """What a call that failed makes of a trial; the reason quotes nothing."""
     if str(error) == BUDGET_SPENT:
         return Unscored(BUDGET_SPENT)
+    if str(error).startswith(COST_UNKNOWN):
+        return Unscored(COST_UNKNOWN, str(error).removeprefix(f"{COST_UNKNOWN}: "))
     if isinstance(error, Refused):
-        return Unscored("the provider refused the key", str(error))
+        return Unscored(f"the provider refused the {'model' if error.model_only else 'key'}", str(error))
     if isinstance(error, Unavailable):
         return Unscored("the provider did not answer", str(error))
     return Unscored("the provider refused the request as wrong", str(error))

@@ -39,6 +39,8 @@ class Case:
     attack: AttackFile | None = None
     """None: nobody goes on after the turns."""
     origin: Origin = field(default_factory=Origin)
+    line: int = 0
+    """Where it begins in the suite's file, from 1; 0: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 The rules, first that holds:
 
-1. `unscored`     more than `unscored_max` of either version's trials, or every trial of a blocking case, have no score.
-                  Missing data is never a verdict.
+1. `unscored`     the run was lost; or more than `unscored_max` of either version's trials, or every trial of a blocking case,
+                  have no score. Missing data is never a verdict.
 2. `below_floor`  the candidate's pass rate is below `pass_rate_min`; or, on a blocking case that stable was not asked,
                   it fails more than half of its trials.
 3. `regressed`    a blocking case is lost: the candidate fails every trial, stable passed at least one.
@@ -35,6 +35,7 @@ from promptship.evals.verdict import (
     SuiteVerdict,
     Tally,
 )
+from promptship.numbers import count, percent, plural, points
 
 CHANGES_MAX: Final = 200
 REASONS_MAX: Final = 5
@@ -52,10 +53,12 @@ def compare(
     pass_rate_min: float = 0.0,
     certain: SuiteOutcome | None = None,
     not_asked: int = 0,
+    lost: str = "",
 ) -> SuiteVerdict:
     """Judge a run by the rules above. Rates, `margin`, `unscored_max` and `pass_rate_min` are shares, 0..1.
 
-    `certain`: the run was stopped with this outcome, before `not_asked` trials (`promptship.evals.early`).
+    `certain`: the run was stopped with this outcome, before `not_asked` trials (`promptship.evals.early`). `lost`: why the run has
+    no verdict, whatever its rows say (`promptship.evals.suite_run.lost`).
     """
     rules = Rules(margin=margin, alpha=alpha, unscored_max=unscored_max, pass_rate_min=pass_rate_min)
     rows: dict[Arm, list[Row]] = {
@@ -78,6 +81,8 @@ def compare(
     outcome, because = _decide(rules, arms, changes, difference)
     if certain is not None:
         outcome, because = certain, _certainly(certain, not_asked, changes, difference)
+    if lost:
+        outcome, because = SuiteOutcome.UNSCORED, lost
     shown = sorted((change for change in changes if change.change in _ORDER), key=_badness)
     return SuiteVerdict(
         suite=run.suite, outcome=outcome, passes=outcome in {SuiteOutcome.PASSED, SuiteOutcome.TOO_SMALL}, because=because,
@@ -277,16 +282,16 @@ def _decide(
     if difference is None:
         return (
             SuiteOutcome.PASSED,
-            f"{_rate(arms['candidate'].pass_rate)} of trials pass; there is no stable version to compare with",
+            f"pass rate {percent(arms['candidate'].pass_rate)}; there is no stable version to compare with",
         )
-    said = f"{_points(difference.mean)} points over {_count(difference.cases, 'case')}"
+    said = f"{points(difference.mean)} over {plural(difference.cases, 'case')}"
     if difference.low > -rules.margin:
-        limit = f"at worst {_points(difference.low)}, inside the margin of {_points(-rules.margin)}"
+        limit = f"at worst {points(difference.low)}, inside the margin of {points(-rules.margin)}"
         return SuiteOutcome.PASSED, f"no regression: {said}; {limit}"
     if difference.p_drop is not None and difference.p_drop <= rules.alpha:
-        best = "" if difference.high is None else f"at best {_points(difference.high)}, "
+        best = "" if difference.high is None else f"at best {points(difference.high)}, "
         return SuiteOutcome.REGRESSED, f"regression: {said}; {best}p = {difference.p_drop:.2g}"
-    limit = f"at worst {_points(difference.low)}, margin {_points(-rules.margin)}"
+    limit = f"at worst {points(difference.low)}, margin {points(-rules.margin)}"
     return SuiteOutcome.TOO_SMALL, f"neither a regression nor its absence is shown: {said}; {limit}"
 
 
@@ -300,15 +305,15 @@ def _certainly(
     elif outcome is SuiteOutcome.BELOW_FLOOR or difference is None:
         said = "the pass rate can no longer reach what the plan wants"
     else:
-        said = f"{_points(difference.mean)} points over {_count(difference.cases, 'case')} so far"
-    return f"{said}; certain before {_count(not_asked, 'trial')} that could not change it"
+        said = f"{points(difference.mean)} over {plural(difference.cases, 'case')} so far"
+    return f"{said}; certain before {plural(not_asked, 'trial')} that could not change it"
 
 
 def _missing(rules: Rules, arms: Mapping[str, ArmSummary], changes: Sequence[CaseChange]) -> str:
     for arm, summary in arms.items():
         asked = summary.trials + summary.unscored
         if summary.unscored > rules.unscored_max * asked or (arm == "candidate" and not summary.trials):
-            return f"{summary.unscored} of {_count(asked, 'trial')} of {arm} have no score; at most {_rate(rules.unscored_max)} may be missing"
+            return f"{count(summary.unscored)} of {plural(asked, 'trial')} of {arm} have no score; at most {percent(rules.unscored_max)} may be missing"
     for change in changes:
         if change.severity is Severity.BLOCKING and change.candidate.rate is None:
             return f"blocking case {change.case} has no score of the candidate"
@@ -317,12 +322,12 @@ def _missing(rules: Rules, arms: Mapping[str, ArmSummary], changes: Sequence[Cas
 
 def _below_floor(rules: Rules, candidate: ArmSummary, changes: Sequence[CaseChange]) -> str:
     if candidate.pass_rate is not None and candidate.pass_rate < rules.pass_rate_min - 1e-12:
-        return f"{_rate(candidate.pass_rate)} of trials pass; the plan wants at least {_rate(rules.pass_rate_min)}"
+        return f"pass rate {percent(candidate.pass_rate)}; the plan wants at least {percent(rules.pass_rate_min)}"
     for change in changes:
         compared = change.stable is not None and change.stable.trials > 0
         rate = change.candidate.rate
         if change.severity is Severity.BLOCKING and not compared and rate is not None and rate < 0.5:  # noqa: PLR2004 - the majority
-            return f"blocking case {change.case} passes in {change.candidate.passed} of {_count(change.candidate.trials, 'trial')}"
+            return f"blocking case {change.case} passes in {change.candidate.passed} of {plural(change.candidate.trials, 'trial')}"
     return ""
 
 
@@ -334,7 +339,7 @@ def _is_lost(change: CaseChange) -> bool:
 def _loss(change: CaseChange) -> str:
     before = change.stable or Tally()
     now = change.candidate
-    return f"case {change.case} passes in {now.passed} of {_count(now.trials, 'trial')}, with stable in {before.passed} of {before.trials}"
+    return f"case {change.case} passes in {now.passed} of {plural(now.trials, 'trial')}, with stable in {before.passed} of {before.trials}"
 
 
 def _warnings(
@@ -344,15 +349,15 @@ def _warnings(
         if difference.error is None:
             yield "one case cannot show whether a version is worse; add cases"
         else:
-            seen = f"{difference.detectable_drop * 100:.1f}"
-            yield f"this suite of {_count(difference.cases, 'case')} only sees drops of about {seen} points or more; add cases or trials"
+            seen = points(difference.detectable_drop).removeprefix("+")
+            yield f"this suite of {plural(difference.cases, 'case')} only sees drops of about {seen} or more; add cases or trials"
     if (
         outcome is SuiteOutcome.PASSED
         and difference
         and difference.p_drop is not None
         and difference.p_drop <= rules.alpha
     ):
-        yield f"a small drop is shown ({_points(difference.mean)} points), inside the margin"
+        yield f"a small drop is shown ({points(difference.mean)}), inside the margin"
     if (
         outcome is SuiteOutcome.PASSED
         and difference is None
@@ -361,18 +366,6 @@ def _warnings(
     ):
         yield "not every trial passes; the plan sets no pass_rate_min, so without a stable version any pass rate will do"
     if run.incomparable:
-        yield f"{_count(len(run.incomparable), 'case')} could not be asked of stable (other variables): judged for the candidate alone"
+        yield f"{plural(len(run.incomparable), 'case')} could not be asked of stable (other variables): judged for the candidate alone"
     if candidate.unscored and outcome is not SuiteOutcome.UNSCORED:
-        yield f"{_count(candidate.unscored, 'trial')} of the candidate without a score left out"
-
-
-def _rate(share: float | None) -> str:
-    return "none" if share is None else f"{share * 100:.1f} %"
-
-
-def _points(share: float) -> str:
-    return f"{share * 100:+.1f}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number:,} {what}s"
+        yield f"{plural(candidate.unscored, 'trial')} of the candidate without a score left out"

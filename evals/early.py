@@ -62,7 +62,10 @@ class Curtailment:
             self._failed[key] += 1
 
     def certain(self) -> SuiteOutcome | None:
-        """The outcome that every completion of the run has; None: it is still open. Missing scores keep it open."""
+        """The outcome that every completion of the run has; None: it is still open. Missing scores keep it open.
+
+        Of the two that reject, the run to its end may name the other one: what was lost first is not all that would be lost.
+        """
         if self._unscored or not self._cases:
             return None
         candidate = [self._reach(case, "candidate") for case in self._cases]

@@ -7,17 +7,22 @@ import hashlib
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
+from promptship import __version__
 from promptship.chat import ChatAnswer, ChatRequest
-from promptship.errors import ConfigError, InvalidVariables, Problem
+from promptship.errors import ConfigError, InvalidVariables, Problem, PromptshipError, Refused
+from promptship.evals.asked import models_asked
+from promptship.evals.assertions.script_source import LANGUAGES
+from promptship.evals.calls import model_at
 from promptship.evals.cases import Case, Suite
 from promptship.evals.rows import Arm, ArmFacts, CaseFacts, SuiteRun
-from promptship.evals.runner import Ran
+from promptship.evals.runner import Hopeless, Ran
 from promptship.evals.trial import Ask, Attacker, CaseTrial
 from promptship.evals.units import Asking, Group, Settle
-from promptship.ports import Models
+from promptship.ports import Models, Tree
 from promptship.prompts.digest import digest
 from promptship.prompts.model import Prompt
 from promptship.prompts.render import render
@@ -40,7 +45,7 @@ def asking_of(
                 return replace(answer, cost_usd=cost(answer))
             return answer
 
-        return await asking.answer(name, once, key=answer_key(name, request, trial))
+        return await asking.answer(name, once, model=request.model, key=answer_key(name, request, trial))
 
     return ask
 
@@ -67,13 +72,17 @@ def native_groups(
     incomparable: frozenset[str] = frozenset(),
     settle: Settle | None = None,
     attacker: Attacker | None = None,
+    endpoint: Callable[[str], str] = str,
 ) -> Iterator[Group]:
     """Trial by trial, cases shuffled, arms of a case side by side in random order, so that a provider's mood meets all of them.
 
-    Made while running, so memory stays flat. The arm `stable` is not asked the `incomparable` cases.
+    Made while running, so memory stays flat. The arm `stable` is not asked the `incomparable` cases. `endpoint` names the endpoint
+    of a model: rows of another one are asked again.
     """
     order = random.Random(seed)  # noqa: S311 - an order of work
+    where = _where(suite, arms, endpoint)
     judge = suite.judge.model if suite.judge is not None else ""
+    attacker_model = suite.attacker.model if suite.attacker is not None else ""
     for trial in range(max(suite.trials(case, trials) for case in suite.cases)):
         cases = [case for case in suite.cases if trial < suite.trials(case, trials)]
         order.shuffle(cases)
@@ -82,12 +91,13 @@ def native_groups(
             order.shuffle(asked)
             units = tuple(
                 CaseTrial(
-                    content=case,
+                    content=replace(case, digest=f"{case.digest} {where[arm]}"),
                     arm=arm,
                     trial=trial,
                     request=request_of(arms[arm], case),
                     ask=ask,
                     judge=judge,
+                    attacker_model=attacker_model,
                     attacker=attacker,
                 )
                 for arm in asked
@@ -156,7 +166,7 @@ def fit(suite: Suite, arms: Mapping[Arm, Prompt]) -> frozenset[str]:
                 expected, key = f"expected the variables of prompt {prompt.name}", f"cases[{number}].vars"
                 for name, what in error.problems.items():
                     got, advice = what.removeprefix("is "), _advice(name, prompt, case)
-                    problems[Problem(suite.path, f"{key}.{name}", got, expected, advice)] = None
+                    problems[Problem(suite.path, f"{key}.{name}", got, expected, advice, case.line)] = None
     if problems:
         raise ConfigError(problems)
     return frozenset(incomparable)
@@ -199,16 +209,58 @@ def arm_facts(arms: Mapping[Arm, Prompt]) -> tuple[ArmFacts, ...]:
     )
 
 
-def endpoints_of(arms: Mapping[Arm, Prompt], endpoint: Callable[[str], str] = str) -> frozenset[str]:
-    """Endpoints the arms ask, judges apart."""
-    return frozenset(endpoint(prompt.model) for prompt in arms.values() if prompt.model is not None)
+def hopeless_for(
+    arms: Mapping[Arm, Prompt], endpoint: Callable[[str], str] = str, *, compared: bool
+) -> Hopeless:
+    """When nothing more can come of a run: no arm is answered any more; or, where arms are `compared`, one is refused for good.
+
+    An arm that is only down costs its rows: whether too many are missing is for the verdict to say.
+    """
+    models = {prompt.model for prompt in arms.values() if prompt.model is not None}
+    names = [(endpoint(model), model_at(endpoint(model), model)) for model in models]
+
+    def hopeless(dead: Mapping[str, PromptshipError]) -> bool:
+        errors = [dead.get(place) or dead.get(model) for place, model in names]
+        refused = [error for error in errors if isinstance(error, Refused | ConfigError)]
+        return None not in errors or (compared and bool(refused))
+
+    return hopeless
 
 
-def inputs_digest(suite: Suite, arms: Mapping[Arm, Prompt], trials: int) -> str:
-    """Content address of what a run is about: suite, prompts and trials. Only a run of the same inputs can be resumed."""
-    parts = [suite.name, trials, [[case.id, case.digest, case.trials] for case in suite.cases]]
+def inputs_digest(
+    suite: Suite,
+    arms: Mapping[Arm, Prompt],
+    trials: int,
+    *,
+    endpoint: Callable[[str], str] = str,
+    scripts: Mapping[str, str] | None = None,
+) -> str:
+    """Content address of what a run is about: suite, prompts, trials, where its models answer, and the version of promptship.
+
+    Only a run of the same inputs can be resumed. `endpoint` names the endpoint of a model. `scripts`: see `scripts_in`.
+    """
+    parts: list[Any] = [suite.name, trials, [[case.id, case.digest, case.trials] for case in suite.cases]]
     parts.append(sorted([arm, prompt.model, digest(prompt)] for arm, prompt in arms.items()))
+    parts += [sorted(_where(suite, arms, endpoint).items()), sorted((scripts or {}).items())]
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+
+
+def scripts_in(tree: Tree, folder: str) -> dict[str, str]:
+    """Digest of every file of code below the suites' folder, by path: assertions may import each other's neighbours."""
+    prefix = folder.strip("/") + "/" if folder.strip("/") else ""
+    found = [path for path in tree.files() if path.startswith(prefix) and path.endswith(tuple(LANGUAGES))]
+    return {path: hashlib.sha256(tree.read(path)).hexdigest() for path in found}
+
+
+def _where(suite: Suite, arms: Mapping[Arm, Prompt], endpoint: Callable[[str], str]) -> dict[Arm, str]:
+    """By arm who answers, and who says what an answer is worth: another address, or other rules, are other scores."""
+    judges = [[model, endpoint(model)] for model in models_asked(suite, {}).models]
+    return {
+        arm: hashlib.sha256(
+            orjson.dumps([__version__, judges, endpoint(prompt.model) if prompt.model else ""])
+        ).hexdigest()
+        for arm, prompt in arms.items()
+    }
 
 
 def suite_run(

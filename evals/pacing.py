@@ -27,6 +27,8 @@ ROUNDS_BELIEVED: Final = 4
 """A time that is named is believed so often in a row; an endpoint that goes on complaining gets the doubling pause as well."""
 HOLD_S_MAX: Final = 10.0
 """A rate-limit header tells when the whole quota is back, often minutes; some of it is back much sooner, so look again."""
+SILENT_CALLS: Final = 5
+"""Silence is the word of so many calls at least: one or two cases that take for ever say nothing about the endpoint."""
 
 
 class Pace:
@@ -107,3 +109,35 @@ class Pace:
         if self._requests_left is not None and self.active >= self._requests_left:
             return True
         return self._tokens_left is not None and (self.active + 1) * self._tokens_mean > self._tokens_left
+
+
+class Silence:
+    """How long an endpoint has been asked and nothing was heard of it. Waiting while nobody asks is no silence.
+
+    Heard is any answer, also that a request is wrong or that it is not the time. `max_s`: longer is the end.
+    """
+
+    def __init__(self, max_s: float = inf) -> None:
+        self.calls = 0
+        """Calls since the last word that got none."""
+        self._max_s = max_s
+        self._since: float | None = None
+        """When the first call began after the last word; None: none has."""
+
+    def began(self, now: float) -> None:
+        """A call began."""
+        if self._since is None:
+            self._since = now
+
+    def heard(self) -> None:
+        """There was an answer of any kind."""
+        self.calls, self._since = 0, None
+
+    def missed(self, now: float, *, again: bool) -> bool:
+        """A call got nothing; `again`: it was counted already, at its first attempt. True: the endpoint is down."""
+        self.calls += not again
+        return self.calls >= SILENT_CALLS and self.seconds(now) >= self._max_s
+
+    def seconds(self, now: float) -> float:
+        """Length of the silence."""
+        return 0.0 if self._since is None else now - self._since

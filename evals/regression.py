@@ -21,7 +21,8 @@ from promptship.evals.native import case_facts, fit, trials_of
 from promptship.evals.rows import Arm, Row, SuiteRun
 from promptship.evals.runner import Ending, OnRow, Progress, Ran
 from promptship.evals.scripts.pool import ScriptPool
-from promptship.evals.suite_run import Means, raise_if_lost, run_suite
+from promptship.evals.suite_run import Means, lost, run_suite
+from promptship.numbers import plural
 from promptship.ports import Models
 from promptship.prompts.model import Prompt
 from promptship.release.plan import Regression
@@ -44,18 +45,18 @@ async def equipped(
     concurrency: int | None = None,
     adaptive: bool = True,
     spend_max_usd: float | None = None,
+    allow_unpriced: bool = False,
+    side_by_side: int = 1,
 ) -> AsyncIterator[Means]:
-    """Everything a suite is run with, from the settings; what is given here goes before. `models` are the caller's to close."""
+    """Everything a suite is run with, from the settings; what is given here goes before. `models` are the caller's to close.
+
+    The others: see `limits_of`.
+    """
     names = {name: endpoint_name(name, provider) for name, provider in settings.providers.items()}
-    caps = {names[name]: provider.concurrency_max for name, provider in settings.providers.items()}
-    limits = Limits(
-        concurrency=concurrency or max(caps.values(), default=8),
-        caps={} if concurrency else caps,
-        adaptive=adaptive,
-        # A provider that may think for minutes is given them; each attempt ends at its own provider's timeout.
-        deadline_s=max([DEADLINE_S, *(one.timeout for one in settings.providers.values())]),
-        spend_max_usd=spend_max_usd or settings.evaluation.spend_max_usd,
-    )
+    limits = limits_of(
+        settings, concurrency=concurrency, adaptive=adaptive, spend_max_usd=spend_max_usd,
+        allow_unpriced=allow_unpriced, side_by_side=side_by_side,
+    )  # fmt: skip
     wire = Wire()
     mine = HttpModels(settings.providers, settings.models, os.environ, wire=wire)
 
@@ -72,6 +73,36 @@ async def equipped(
     finally:
         await mine.aclose()
         await wire.aclose()
+
+
+def limits_of(
+    settings: Settings,
+    *,
+    concurrency: int | None = None,
+    adaptive: bool = True,
+    spend_max_usd: float | None = None,
+    allow_unpriced: bool = False,
+    side_by_side: int = 1,
+) -> Limits:
+    """How a run may call.
+
+    `concurrency`: instead of what the providers' settings say. `spend_max_usd`: beside that of the settings; the smaller one counts.
+    `allow_unpriced`: keep it as far as costs are known; also when the settings say so.
+    `side_by_side`: so many runs share the providers' limits. Each gets its part of every one of them and one call at least, so more
+    runs than the least limit would be too many.
+    """
+    endpoints = {endpoint_name(name, provider): provider for name, provider in settings.providers.items()}
+    caps = {name: max(1, one.concurrency_max // side_by_side) for name, one in endpoints.items()}
+    budgets = [most for most in (spend_max_usd, settings.evaluation.spend_max_usd) if most is not None]
+    return Limits(
+        concurrency=concurrency or max(caps.values(), default=8),
+        caps={} if concurrency else caps,
+        adaptive=adaptive,
+        # A provider that may think for minutes is given them; each attempt ends at its own provider's timeout.
+        deadlines={name: max(DEADLINE_S, one.timeout) for name, one in endpoints.items()},
+        spend_max_usd=min(budgets, default=None),
+        allow_unpriced=allow_unpriced or settings.evaluation.allow_unpriced,
+    )
 
 
 def endpoint_name(name: str, provider: ProviderSettings) -> str:
@@ -118,18 +149,21 @@ async def regress(
     `finished`: rows of the same run before it was interrupted. `stop_early`: end as soon as the outcome is certain.
     `incomparable`: what `promptship.evals.native.fit` said, if it was asked already.
 
+    An endpoint that is dead does not raise: without it the verdict is `unscored`, and `promptship.evals.suite_run.lost` says why.
+
     Raises:
         ConfigError: the suite does not fit the candidate.
-        PromptshipError: no endpoint answers, or one refuses the key: there is no verdict.
     """
     incomparable = fit(suite, arms) if incomparable is None else incomparable
     # Cases that stable was not asked are judged by other rules: with them nothing is called certain early.
-    early = _Early(suite, arms, rules) if stop_early and not incomparable else None
+    # Without a stable version only a floor can be missed for certain.
+    decidable = not incomparable and ("stable" in arms or rules.pass_rate_min > 0)
+    early = _Early(suite, arms, rules) if stop_early and decidable else None
     run, ran = await run_suite(
         suite, arms, means, trials=rules.trials, incomparable=incomparable, finished=finished, on_row=on_row,
         decided=None if early is None else early.decided, progress=progress, settle=native_settle(suite),
+        compared=True,
     )  # fmt: skip
-    raise_if_lost(ran)
     return judged(suite, arms, rules, run, ran, None if early is None else early.outcome)
 
 
@@ -149,8 +183,15 @@ def judged(
     verdict = compare(
         run, margin=rules.margin, alpha=rules.alpha, unscored_max=rules.unscored_max,
         pass_rate_min=rules.pass_rate_min, certain=certain if not_asked else None, not_asked=not_asked,
+        lost=_lost(ran, planned - len(run.rows)),
     )  # fmt: skip
     return Regressed(verdict=verdict, ran=ran, not_asked=not_asked)
+
+
+def _lost(ran: Ran, missing: int) -> str:
+    """Why there is no verdict, whatever the rows say; empty: there may be one."""
+    why = "; ".join(dict.fromkeys(str(error) for error in lost(ran).values()))
+    return f"{plural(missing, 'trial')} not asked: {why}" if why and missing else why
 
 
 class _Early:

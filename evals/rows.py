@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from promptship.evals.score import Score, Scored, Unscored
+from promptship.evals.services import Usage
 from promptship.evals.suite_file import Severity
 
 Arm = str
@@ -31,6 +32,11 @@ class Asserted:
     """What a judge answered."""
     judge: str = ""
     """Which judge, and by which version of the rubrics (`Judged.judge`)."""
+    judge_usage: Usage = field(default_factory=Usage)
+    """`judge_tokens` in parts, where somebody counted them."""
+    named: Mapping[str, float] = field(default_factory=dict)
+    """Further scores that a script or the members of a set gave."""
+    named_weights: Mapping[str, float] = field(default_factory=dict)
     parts: tuple[Asserted, ...] = ()
     """Members of an assert-set, components that a script returned."""
 
@@ -52,6 +58,8 @@ class Row:
     """The last answer as a JSON value, when it is more than text."""
     sent: str = ""
     """What was asked last: text, or messages as JSON."""
+    prompt_config: Mapping[str, Any] = field(default_factory=dict)
+    """What the prompt's own function said about the call, besides the prompt (promptfoo)."""
     vars: Mapping[str, Any] | None = None
     """Variables as they were while running, when they differ from the case's; None: the case's."""
     named: Mapping[str, float] = field(default_factory=dict)
@@ -69,6 +77,8 @@ class Row:
     """Of the answers, judges apart; what a cached answer cost when it was paid is not counted again."""
     judge_tokens: int = 0
     judge_cost_usd: float = 0.0
+    judge_unpriced: int = 0
+    """New answers of judges whose cost nobody knows: `judge_cost_usd` is too low by theirs."""
     cached: bool = False
     """Every answer came from an earlier run."""
     model: str = ""
@@ -86,20 +96,27 @@ class Row:
         """Without what was said: enough for a verdict, and flat in memory."""
         return Row(
             case=self.case, arm=self.arm, trial=self.trial, digest=self.digest, score=_slim(self.score),
-            asserted=tuple(
-                Asserted(label=one.label, turn=one.turn, score=_slim(one.score)) for one in self.asserted
-            ),
-            named=self.named, latency_ms=self.latency_ms, tokens_in=self.tokens_in, tokens_out=self.tokens_out,
+            asserted=_marks(tuple((one.label, one.turn, _slim(one.score)) for one in self.asserted)),
+            named=self.named or _NONE, latency_ms=self.latency_ms, tokens_in=self.tokens_in, tokens_out=self.tokens_out,
             tokens_cached=self.tokens_cached, cost_usd=self.cost_usd, judge_tokens=self.judge_tokens,
-            judge_cost_usd=self.judge_cost_usd, cached=self.cached, model=self.model, fingerprint=self.fingerprint,
+            judge_cost_usd=self.judge_cost_usd, judge_unpriced=self.judge_unpriced, cached=self.cached, model=self.model, fingerprint=self.fingerprint,
             finish_reason=self.finish_reason,
         )  # fmt: skip
+
+
+_NONE: Final[Mapping[str, float]] = {}
 
 
 @lru_cache(maxsize=4096)
 def _scored(passed: bool, score: float) -> Scored:
     """One value for many equal scores: a run holds thousands."""
     return Scored(passed, score)
+
+
+@lru_cache(maxsize=4096)
+def _marks(marks: tuple[tuple[str, int, Score], ...]) -> tuple[Asserted, ...]:
+    """The same for what was demanded: most trials say the same of the same assertions."""
+    return tuple(Asserted(label=label, turn=turn, score=score) for label, turn, score in marks)
 
 
 def _slim(score: Score) -> Score:
@@ -174,10 +191,16 @@ def from_json(data: Mapping[str, Any]) -> Row:
 
 
 _PLAIN: dict[str, Any] = {
-    "value": None, "sent": "", "vars": None, "named": {}, "named_weights": {}, "error": "", "latency_ms": None, "tokens_in": None,
-    "tokens_out": None, "tokens_cached": None, "cost_usd": None, "judge_tokens": 0, "judge_cost_usd": 0.0,
+    "value": None, "sent": "", "prompt_config": {}, "vars": None, "named": {}, "named_weights": {}, "error": "", "latency_ms": None, "tokens_in": None,
+    "tokens_out": None, "tokens_cached": None, "cost_usd": None, "judge_tokens": 0, "judge_cost_usd": 0.0, "judge_unpriced": 0,
     "cached": False, "model": "", "fingerprint": "", "finish_reason": "", "metadata": {},
 }  # fmt: skip
+
+
+_UNUSED: Final = Usage()
+_PLAIN_ASSERTED: Final = (
+    "type", "weight", "metric", "value", "judge_tokens", "said", "judge", "named", "named_weights",
+)  # fmt: skip
 
 
 def _asserted_out(one: Asserted) -> dict[str, Any]:
@@ -196,17 +219,21 @@ def _asserted_out(one: Asserted) -> dict[str, Any]:
         data["said"] = one.said
     if one.judge:
         data["judge"] = one.judge
+    if one.judge_usage != _UNUSED:
+        data["judge_usage"] = asdict(one.judge_usage)
+    if one.named:
+        data["named"] = dict(one.named)
+    if one.named_weights:
+        data["named_weights"] = dict(one.named_weights)
     if one.parts:
         data["parts"] = [_asserted_out(part) for part in one.parts]
     return data
 
 
 def _asserted_in(data: Mapping[str, Any]) -> Asserted:
-    plain = {
-        name: data[name]
-        for name in ("type", "weight", "metric", "value", "judge_tokens", "said", "judge")
-        if name in data
-    }
+    plain = {name: data[name] for name in _PLAIN_ASSERTED if name in data}
+    if "judge_usage" in data:
+        plain["judge_usage"] = Usage(**data["judge_usage"])
     parts = tuple(_asserted_in(part) for part in data.get("parts", ()))
     return Asserted(
         label=data["label"], turn=data["turn"], score=_score_in(data["score"]), parts=parts, **plain

@@ -6,7 +6,7 @@ Works for any kind of unit (`promptship.evals.units`); knows neither suites nor 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
@@ -27,12 +27,16 @@ Progress = Callable[[Row, bool], None]
 """Gets every row, and whether it was taken over from an earlier run."""
 
 
+Hopeless = Callable[[Mapping[str, PromptshipError]], bool]
+"""Gets `Fuses.dead`, which is not empty; true: nothing more can come of the run."""
+
+
 class Fuses(Protocol):
     """`promptship.evals.calls.Calls`, as far as the runner needs it."""
 
     @property
     def dead(self) -> Mapping[str, PromptshipError]:
-        """Endpoints that cannot answer, and why."""
+        """Endpoints and models that cannot answer, and why."""
         ...
 
 
@@ -41,7 +45,7 @@ class Ending(StrEnum):
 
     COMPLETE = "complete"  # every unit has a row
     DECIDED = "decided"  # nothing that was still to be asked could change the outcome
-    DEAD = "dead"  # no endpoint answers
+    DEAD = "dead"  # what it asks answers no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,7 @@ class Ran:
     reused: int = 0
     """Rows taken over from an earlier run."""
     dead: Mapping[str, PromptshipError] = field(default_factory=dict)
-    """Endpoints whose fuse blew; with ending COMPLETE their rows are Unscored."""
+    """Endpoints and models whose fuse blew; with ending COMPLETE their rows are Unscored."""
 
 
 async def run(
@@ -67,19 +71,19 @@ async def run(
     finished: Iterable[Row] = (),
     decided: Decided | None = None,
     progress: Progress | None = None,
-    endpoints: Collection[str] | None = None,
+    hopeless: Hopeless | None = None,
 ) -> Ran:
     """Hold every unit of `work`, at most `concurrency` groups at once; one group at a time is taken from it.
 
     `on_row` gets every new row with its answers, as soon as its group is settled. `finished`: rows of an earlier run; those that
-    have a score and the unit's digest are taken over (a group that has to be settled only as a whole). `endpoints`: all that
-    the work will ask; when all of them are dead the run ends, without it the remaining rows fail one by one, at once.
+    have a score and the unit's digest are taken over (a group that has to be settled only as a whole). `hopeless`: whether the
+    run ends because of what is dead; without it the remaining rows fail one by one, at once.
 
     On cancellation the calls under way are dropped; rows that were handed on stay.
     """
     keep = _Keep(on_row, progress)
     ready = {row.key: row.slim() for row in finished if isinstance(row.score, Scored)}
-    state = _Work(iter(work), services, ready, keep, decided, asking, endpoints)
+    state = _Work(iter(work), services, ready, keep, decided, asking, hopeless)
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
@@ -127,10 +131,10 @@ class _Work:
         keep: _Keep,
         decided: Decided | None,
         asking: Fuses | None,
-        endpoints: Collection[str] | None,
+        hopeless: Hopeless | None,
     ) -> None:
         self._groups, self._services, self._ready, self._keep = groups, services, ready, keep
-        self._decided, self._asking, self._endpoints = decided, asking, endpoints
+        self._decided, self._asking, self._hopeless = decided, asking, hopeless
         self._looked_at = 0
         self.ending = Ending.COMPLETE
 
@@ -177,9 +181,9 @@ class _Work:
         return row if row is not None and row.digest == unit.digest else None
 
     def _look(self) -> None:
-        if self._asking is not None and self._endpoints:
+        if self._asking is not None and self._hopeless is not None:
             dead = self._asking.dead
-            if dead and all(name in dead for name in self._endpoints):
+            if dead and self._hopeless(dead):
                 self.ending = Ending.DEAD
                 return
         rows = self._keep.rows

@@ -84,6 +84,8 @@ class Judged:
     score: Score
     judge_tokens: int = 0
     judge_cost_usd: float = 0.0
+    judge_unpriced: int = 0
+    """Answers of judges whose cost nobody knows: `judge_cost_usd` is too low by theirs."""
     named: Mapping[str, float] = field(default_factory=dict)
     """Further scores by name, for metrics."""
     parts: tuple[Part, ...] = ()

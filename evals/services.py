@@ -61,11 +61,26 @@ class ScriptFailed(Exception):
         self.raised = raised
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why a script cannot work, as far as that shows before its first call."""
+
+    what: str
+    wrong: bool
+    """A mistake in the script; False: it needs what is not here, or it may."""
+    line: int = 0
+    """Of the script, from 1; 0: not known."""
+
+
 class Scripts(Protocol):
     """Runs what a suite brings along where it can do little harm, with limits of time and memory."""
 
     async def run(self, script: Script) -> Any:
         """The value it returns, as JSON (JavaScript's undefined is None). Raises ScriptFailed."""
+        ...
+
+    async def fault(self, script: Script) -> Fault | None:
+        """What is wrong with a script, found without calling it; a file is loaded for that. None: nothing that shows."""
         ...
 
     async def matches(self, pattern: str, text: str, *, javascript: bool = False) -> bool:
@@ -78,11 +93,32 @@ class Scripts(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Where tokens went, as promptfoo's results tell it apart."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    """All of those that came from an earlier run."""
+    requests: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt=self.prompt + other.prompt, completion=self.completion + other.completion,
+            cached=self.cached + other.cached, requests=self.requests + other.requests,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
     """What asking a model took."""
 
     tokens: int = 0
+    usage: Usage = field(default_factory=Usage)
+    """The same in parts; nothing: nobody counted."""
     cost_usd: float = 0.0
+    unpriced: int = 0
+    """New answers whose cost nobody knows: they are not in `cost_usd`."""
     cached: bool = False
     model: str = ""
     """Model that answered, as its provider names it."""

@@ -12,7 +12,8 @@ from math import comb, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+
+from promptship.evals.student import lower, quantile
 
 POWER = 0.8
 """With which the minimum detectable drop would be seen."""
@@ -87,7 +88,7 @@ def by_topic(values: Floats, weights: Floats, topics: Sequence[str]) -> tuple[Fl
 
 def student(alpha: float, freedom: float) -> float:
     """Quantile 1 - alpha of Student's t."""
-    return float(special.stdtrit(freedom, 1.0 - alpha))
+    return quantile(1.0 - alpha, freedom)
 
 
 def with_one_more(values: Floats, weights: Floats, worst: float) -> Mean:
@@ -142,7 +143,7 @@ def paired(differences: Floats, weights: Floats, trials: int, alpha: float) -> P
 def _p_drop(differences: Floats, plain: Mean, trials: int) -> float | None:
     """Student's t. Without any spread the exact sign test, and Fisher's exact test when every trial turned from pass to fail."""
     if plain.error:
-        return float(special.stdtr(plain.freedom, plain.value / plain.error))
+        return lower(plain.freedom, plain.value / plain.error)
     if plain.value >= 0:
         return 1.0 if plain.error is not None else None
     enough = min(trials, 50)  # 1 in 10^29 already

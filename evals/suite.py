@@ -5,34 +5,27 @@ from __future__ import annotations
 import difflib
 import hashlib
 import posixpath
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import orjson
 import yaml
 from jinja2 import TemplateError
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
+from promptship.adapters.files import OnDisk
 from promptship.errors import ConfigError, NotFound, Problem
 from promptship.evals.assertions import NEEDS_JUDGE, AssertionSpec, BuildContext, Prepared, build
-from promptship.evals.assertions.attacked import REDTEAM
 from promptship.evals.assertions.base import invalid
-from promptship.evals.assertions.catalogue import KINDS
+from promptship.evals.assertions.catalogue import KINDS, REDTEAM
 from promptship.evals.assertions.judged_orders import RUBRICS_VERSION
 from promptship.evals.assertions.script import SCRIPTS
 from promptship.evals.cases import Case, Suite, Turn
 from promptship.evals.document import Document, read_json_lines, read_yaml
-from promptship.evals.suite_file import (
-    CaseFile,
-    DefaultsFile,
-    JudgeSettings,
-    SuiteFile,
-    TurnFile,
-    suite_schema,
-)
+from promptship.evals.suite_file import CaseFile, SuiteFile, TurnFile, suite_schema
+from promptship.evals.suite_needs import missing_variables, needs
+from promptship.evals.suite_shape import independent, line_of, shape_problems, without_misshapen
 from promptship.ports import Tree
 from promptship.prompts.model import Message
 from promptship.prompts.templates import TooMuch, render_text
@@ -93,63 +86,27 @@ def parse_suite(tree: Tree, path: str, name: str) -> Suite:
     try:
         file = SuiteFile.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_shape_problems(document, error)) from None
+        problems = list(shape_problems(document, error))
+        raise ConfigError([*problems, *_further_problems(tree, document, error, problems)]) from None
     return _Builder(tree, document, file).suite(name)
 
 
-def _shape_problems(document: Document, error: ValidationError) -> Iterator[Problem]:
-    in_list = isinstance(document.data, list)
-    for detail in error.errors():
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(
-            "."
-        )
-        if detail["type"] == "extra_forbidden":
-            advice = _nearest_key(detail["loc"])
-            yield Problem(
-                document.path,
-                key,
-                "an unknown key",
-                "expected only known keys",
-                advice,
-                _line(document, key, in_list),
-            )
-            continue
-        got = "missing" if detail["type"] == "missing" else repr(detail["input"])[:60]
-        yield Problem(document.path, key, got, _sentence(detail), "", _line(document, key, in_list))
-
-
-def _sentence(detail: ErrorDetails) -> str:
-    """What pydantic says, as the end of our sentence."""
-    if detail["type"] == "value_error":
-        return str(detail["ctx"]["error"])
-    if detail["type"] in {"model_type", "dict_type", "model_attributes_type"}:
-        return "expected keys and values"
-    return re.sub(r"^\w+ should (?:be )?", "expected ", detail["msg"])
-
-
-def _line(document: Document, key: str, in_list: bool) -> int:
-    """A file that is a bare list of cases has no `cases` above them."""
-    return document.line(key.removeprefix("cases") if in_list else key)
-
-
-_PARTS: Final[Mapping[str, type[BaseModel]]] = {
-    "assert": AssertionSpec,
-    "messages": Message,
-    "turns": TurnFile,
-    "judge": JudgeSettings,
-    "defaults": DefaultsFile,
-    "cases": CaseFile,
-}
-
-
-def _nearest_key(location: tuple[int | str, ...]) -> str:
-    """Advice for an unknown key: the nearest key of the part it stands in."""
-    above = location[:-1]
-    part = next((model for name, model in _PARTS.items() if name in above), SuiteFile)
-    names = [str(field.alias or name) for name, field in part.model_fields.items()]
-    wanted = {"tests": "cases"}.get(str(location[-1]), str(location[-1]))  # promptfoo's word
-    near = difflib.get_close_matches(wanted, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+def _further_problems(
+    tree: Tree, document: Document, error: ValidationError, problems: Sequence[Problem]
+) -> Sequence[Problem]:
+    """What else is wrong, as far as the rest of the file can be read: nobody should mend one line to be told of the next."""
+    rest = without_misshapen(document, error)
+    try:
+        file = None if rest is None else SuiteFile.model_validate(rest)
+    except ValidationError:
+        return ()
+    if file is None:
+        return ()
+    try:
+        _Builder(tree, document, file).suite("")
+    except ConfigError as more:
+        return independent(more.problems, problems)
+    return ()
 
 
 class _Builder:
@@ -160,7 +117,10 @@ class _Builder:
         self._document = document
         self._file = file
         self._bare = isinstance(document.data, list)
+        self._root = tree.directory / posixpath.dirname(document.path) if isinstance(tree, OnDisk) else None
         self._problems: dict[Problem, None] = {}
+        self._built: dict[str, tuple[Prepared, tuple[Any, ...]]] = {}
+        """Assertions by what they demand, each with the files it read."""
         self._demanded: list[Any] = []
         """What the present case demands, for its digest: specifications with rendered values, and the files they read."""
 
@@ -185,20 +145,21 @@ class _Builder:
         key, defaults = f"cases[{number}]", self._file.defaults
         variables = {**defaults.vars, **case.vars}
         self._demanded = []
-        turns = [self._turn(f"{key}.turns[{n}]", turn, variables) for n, turn in enumerate(case.turns)] or [
-            Turn(user=None, asserts=())
-        ]
-        last = (
+        turns = [self._turn(f"{key}.turns[{n}]", turn, variables) for n, turn in enumerate(case.turns)]
+        last = turns.pop() if turns else Turn(user=None, asserts=())
+        asserts = (
             *self._asserts("defaults", defaults.asserts, variables),
-            *turns[-1].asserts,
+            *last.asserts,
             *self._asserts(key, case.asserts, variables),
         )
-        turns[-1] = replace(turns[-1], asserts=last)
+        turns.append(Turn(user=last.user, asserts=asserts))
         specs = (*defaults.asserts, *case.asserts, *(spec for turn in case.turns for spec in turn.asserts))
         if not any(spec.weight and spec.type != "human" for spec in specs):
             got = "missing, of weight 0, or for a person only"
             expected = "expected something the answer can fail"
             self._report(invalid("assert", got, expected, "it would always pass"), key)
+        for error in missing_variables(specs, variables):
+            self._report(error, key)
         if case.attack is not None and self._file.attacker is None:
             got, expected = "there", "needs an attacker"
             self._report(invalid("attack", got, expected, "add `attacker: {model: ...}` to the suite"), key)
@@ -214,13 +175,14 @@ class _Builder:
             )
             for n, message in enumerate(case.messages)
         ]
-        built = Case(
-            id=case.id or f"case-{number + 1}", digest="", vars=variables, messages=tuple(messages), turns=tuple(turns),
+        return Case(
+            id=case.id or f"case-{number + 1}", digest=self._digest(case, variables, messages, turns, key),
+            vars=variables, messages=tuple(messages), turns=tuple(turns),
             severity=case.severity or defaults.severity, trials=trials, weight=case.weight,
             threshold=case.threshold, tags=case.tags, description=case.description, topic=case.topic,
             passes_min=passes_min, origin=case.origin, attack=case.attack,
+            line=line_of(self._document, key, self._bare),
         )  # fmt: skip
-        return replace(built, digest=self._digest(built, key))
 
     def _turn(self, key: str, turn: TurnFile, variables: Mapping[str, Any]) -> Turn:
         user = None if turn.user is None else self._rendered(turn.user, variables, key, "user")
@@ -241,14 +203,22 @@ class _Builder:
 
     def _assertion(self, spec: AssertionSpec, variables: Mapping[str, Any]) -> Prepared:
         spec = self._filled(spec, variables)
-        self._demanded.append(spec.model_dump(exclude_defaults=True))
-        return build(spec, BuildContext(read=self._read))
+        demanded = spec.model_dump(exclude_defaults=True)
+        self._demanded.append(demanded)
+        # Most cases demand the same: one assertion, which never changes, serves them all.
+        key = repr(demanded)
+        if (known := self._built.get(key)) is None:
+            at = len(self._demanded)
+            prepared = build(spec, BuildContext(read=self._read, root=self._root))
+            known = self._built[key] = prepared, tuple(self._demanded[at:])
+        else:
+            self._demanded += known[1]
+        return known[0]
 
     def _filled(self, spec: AssertionSpec, variables: Mapping[str, Any]) -> AssertionSpec:
         """The specification, and those of its members, with the case's variables and the contents of files in them."""
+        needs(spec, self._file.judge)
         name = spec.type.removeprefix("not-")
-        if name in NEEDS_JUDGE and self._file.judge is None:
-            raise invalid("type", repr(spec.type), "needs a judge", "add `judge: {model: ...}` to the suite")
         value = spec.value
         if name not in SCRIPTS and isinstance(value, str) and value.startswith("file://"):
             value = self._file_value(value)
@@ -269,6 +239,8 @@ class _Builder:
                 ]
         if problems:
             raise ConfigError(problems)
+        if value is spec.value and not members:
+            return spec
         return spec.model_copy(update={"value": value, "asserts": tuple(members)})
 
     def _file_value(self, reference: str) -> object:
@@ -315,7 +287,14 @@ class _Builder:
                 )
             first.setdefault(case.id, number)
 
-    def _digest(self, case: Case, key: str) -> str:
+    def _digest(
+        self,
+        case: CaseFile,
+        variables: Mapping[str, Any],
+        messages: Sequence[Message],
+        turns: Sequence[Turn],
+        key: str,
+    ) -> str:
         """Everything that can change a score; the judge too, since another judge is another score."""
         specs = (one for one in self._demanded if isinstance(one, dict))
         is_judged = self._file.judge is not None and any(map(_asks_judge, specs))
@@ -325,11 +304,10 @@ class _Builder:
             if case.attack is None or self._file.attacker is None
             else (case.attack.model_dump(), self._file.attacker.model_dump())
         )
-        messages = [message.model_dump() for message in case.messages]
         content = [
-            case.vars,
-            messages,
-            [turn.user for turn in case.turns],
+            variables,
+            [message.model_dump() for message in messages],
+            [turn.user for turn in turns],
             self._demanded,
             case.threshold,
             judge,
@@ -346,7 +324,7 @@ class _Builder:
     def _report(self, error: ConfigError, where: str) -> None:
         for problem in error.problems:
             key = f"{where}.{problem.key}"
-            line = _line(self._document, key, self._bare)
+            line = line_of(self._document, key, self._bare)
             # A dict, not a list: a default that is wrong is wrong once, not once per case.
             self._problems[replace(problem, file=self._document.path, key=key, line=line)] = None
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Final
 
 import orjson
 
-from promptship.evals.assertions.judged import COMPARED
+from promptship.adapters.suite_gate import RULES, Rule, broken_promises, named
+from promptship.evals.assertions import Prepared
+from promptship.evals.assertions.catalogue import COMPARED
 from promptship.evals.cases import Case, Suite
 from promptship.prompts.lint.personal import contacts_in, personal_numbers_in
 from promptship.prompts.lint.secrets import secrets_in
@@ -32,7 +34,7 @@ class CaseRow:
     duplicate_of: str | None
     """An earlier case that asks and demands exactly the same."""
     near_duplicate_of: str | None
-    """An earlier case with nearly the same input that is not of the same topic."""
+    """An earlier case with nearly the same input; None also where both have a topic, the same or not."""
     checks: int
     """Assertions that can fail the case."""
     empty_checks: int
@@ -44,28 +46,53 @@ class CaseRow:
     slices: tuple[str, ...]
 
 
+COLUMNS: Final = tuple(field.name for field in fields(CaseRow) if field.name != "slices")
+
+
 def case_rows(suite: Suite) -> tuple[CaseRow, ...]:
     """One row per case, in the order of the suite."""
     inputs = [_input(case) for case in suite.cases]
-    copies = _copies(suite.cases)
+    # What is demanded is the same line in most cases: it is looked at once.
+    secret, personal = cache(_secret), cache(_personal)
+    copies = copies_of(suite.cases)
     near = _near_copies(suite.cases, inputs)
     return tuple(
         CaseRow(
             id=case.id,
             duplicate_of=copies.get(case.id),
             near_duplicate_of=None if case.id in copies else near.get(case.id),
-            checks=sum(
-                1 for turn in case.turns for one in turn.asserts if one.weight > 0 or one.type in COMPARED
-            ),
-            empty_checks=sum(
-                1 for turn in case.turns for one in turn.asserts if _demands_nothing(one.value, one.type)
-            ),
-            secret=_first(secrets_in(line) for line in _lines(case, text)),
-            personal=_first((*personal_numbers_in(line), *contacts_in(line)) for line in _lines(case, text)),
+            checks=sum(can_fail(one) for turn in case.turns for one in turn.asserts),
+            empty_checks=sum(demands_nothing(one) for turn in case.turns for one in turn.asserts),
+            secret=_first(map(secret, _lines(case, text))),
+            personal=_first(map(personal, _lines(case, text))),
             slices=case.tags,
         )
         for case, text in zip(suite.cases, inputs, strict=True)
     )
+
+
+def columns_of(suite: Suite, rows: Sequence[CaseRow]) -> tuple[dict[str, list[Any]], dict[str, int]]:
+    """What the gate looks at: the rows as columns, and the number of cases per slice that the suite promises to cover."""
+    columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
+    return columns, {name: sum(name in row.slices for row in rows) for name in suite.slices}
+
+
+def looked_over(suite: Suite) -> tuple[list[str], list[str]]:
+    """What the gate will say of the suite in a release, problems and warnings, without the seconds of Great Expectations."""
+    columns, slices = columns_of(suite, case_rows(suite))
+    problems: list[str] = []
+    warnings: list[str] = []
+    for rule in RULES:
+        values = zip(columns["id"], columns[rule.column], strict=True)
+        if broken := [case for case, value in values if _breaks(rule, value)]:
+            (warnings if rule.warning else problems).append(named(rule.says, broken))
+    return problems + broken_promises(slices), warnings
+
+
+def _breaks(rule: Rule, value: Any) -> bool:
+    if rule.least is None and rule.most is None:
+        return value is not None
+    return (rule.least is not None and value < rule.least) or (rule.most is not None and value > rule.most)
 
 
 def _input(case: Case) -> str:
@@ -75,7 +102,8 @@ def _input(case: Case) -> str:
     ]
     said = [message.content for message in case.messages]
     turns = [turn.user for turn in case.turns if turn.user is not None]
-    return "\n".join([*values, *said, *turns])
+    goal = [case.attack.goal] if case.attack is not None else []
+    return "\n".join([*values, *said, *turns, *goal])
 
 
 def _json(value: Any) -> str:
@@ -90,21 +118,34 @@ def _lines(case: Case, text: str) -> Iterable[str]:
                 yield from one.value.splitlines()
 
 
-def _first(found: Iterable[Sequence[Any]]) -> str | None:
-    return next((str(hits[0].kind) for hits in found if hits), None)
+def _secret(line: str) -> str | None:
+    return next((hit.kind for hit in secrets_in(line)), None)
 
 
-def _demands_nothing(value: Any, type_: str) -> bool:
+def _personal(line: str) -> str | None:
+    return next((hit.kind for hit in (*personal_numbers_in(line), *contacts_in(line))), None)
+
+
+def _first(found: Iterable[str | None]) -> str | None:
+    return next((kind for kind in found if kind is not None), None)
+
+
+def can_fail(one: Prepared) -> bool:
+    """Whether an answer can fail a case by this assertion; comparisons get their vote when all answers are there."""
+    return one.weight > 0 or one.type in COMPARED
+
+
+def demands_nothing(one: Prepared) -> bool:
     """A search that even an empty answer satisfies is satisfied by every answer; an empty `contains` does not load."""
-    if type_ != "regex" or not isinstance(value, str):
+    if one.type != "regex" or not isinstance(one.value, str):
         return False
     try:
-        return re.search(value, "") is not None
+        return re.search(one.value, "") is not None
     except re.error:
         return False  # the assertion itself will say so
 
 
-def _copies(cases: Sequence[Case]) -> dict[str, str]:
+def copies_of(cases: Sequence[Case]) -> dict[str, str]:
     """Case -> the first case with the same digest, which covers inputs and demands."""
     first: dict[str, str] = {}
     copies: dict[str, str] = {}
@@ -116,10 +157,10 @@ def _copies(cases: Sequence[Case]) -> dict[str, str]:
 
 
 def _near_copies(cases: Sequence[Case], inputs: Sequence[str]) -> dict[str, str]:
-    """Case -> an earlier case whose input is nearly the same. Cases of one topic are alike on purpose."""
+    """Case -> an earlier case whose input is nearly the same. Where both name a topic, somebody has said what counts as one fact."""
     from rapidfuzz import fuzz
 
-    buckets: dict[bytes, list[int]] = defaultdict(list)
+    buckets: dict[int, list[int]] = defaultdict(list)
     near: dict[str, str] = {}
     for number, (case, text) in enumerate(zip(cases, inputs, strict=True)):
         others: dict[int, None] = {}
@@ -129,15 +170,16 @@ def _near_copies(cases: Sequence[Case], inputs: Sequence[str]) -> dict[str, str]
                 others.update(dict.fromkeys(bucket))
                 bucket.append(number)
         for other in others:
-            alike = case.topic and case.topic == cases[other].topic
-            if not alike and fuzz.ratio(text, inputs[other], score_cutoff=NEAR):
+            told = case.topic and cases[other].topic
+            if not told and fuzz.ratio(text, inputs[other], score_cutoff=NEAR):
                 near[case.id] = cases[other].id
                 break
     return near
 
 
-def _shingles(text: str) -> set[bytes]:
+def _shingles(text: str) -> set[int]:
+    """Two that are taken for one only cost a comparison."""
     words = text.casefold().split()
     count = max(1, len(words) - SHINGLE + 1)
     grams = (" ".join(words[at : at + SHINGLE]) for at in range(count))
-    return {hashlib.blake2b(gram.encode(), digest_size=8).digest() for gram in grams}
+    return set(map(hash, grams))

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 from promptship.errors import PromptshipError, Unavailable
 from promptship.evals.calls import Answers, Calls, Limits, Pause
 from promptship.evals.cases import Suite
+from promptship.evals.current import CurrentAnswers
 from promptship.evals.judges import NativeGraders
-from promptship.evals.native import Cost, asking_of, endpoints_of, fit, native_groups, suite_run
+from promptship.evals.native import Cost, asking_of, fit, hopeless_for, native_groups, suite_run
 from promptship.evals.redteam.attacker import attacker_of
 from promptship.evals.rows import Arm, Row, SuiteRun
 from promptship.evals.runner import Decided, Ending, OnRow, Progress, Ran, run
+from promptship.evals.score import Scored, Unscored
 from promptship.evals.services import Scripts, Services, Web
 from promptship.evals.trial import Attacker
 from promptship.evals.units import Settle
@@ -52,11 +54,13 @@ async def run_suite(
     progress: Progress | None = None,
     settle: Settle | None = None,
     attacker: Attacker | None = None,
+    compared: bool = False,
 ) -> tuple[SuiteRun, Ran]:
     """Ask every arm every case `trials` times (or as often as the case says).
 
     `finished`: rows of the same run before it was interrupted; their cost counts towards the budget, which is the smaller one of
     the suite's and of `means.limits`. `incomparable`: what `promptship.evals.native.fit` said, if it was asked already.
+    `compared`: the arms are worth nothing without each other, so the run ends once one of them is refused for good.
 
     Raises:
         ConfigError: the suite does not fit the prompts.
@@ -66,10 +70,11 @@ async def run_suite(
     calls = Calls(
         replace(means.limits, spend_max_usd=min(budgets, default=None)), answers=means.answers, seed=seed, pause=means.pause
     )  # fmt: skip
+    asking = CurrentAnswers(calls, means.answers)
     graders = (
-        NativeGraders(means.models, calls, suite.judge, endpoint=means.endpoint) if suite.judge else None
+        NativeGraders(means.models, asking, suite.judge, endpoint=means.endpoint) if suite.judge else None
     )
-    ask = asking_of(means.models, calls, endpoint=means.endpoint, cost=means.cost)
+    ask = asking_of(means.models, asking, endpoint=means.endpoint, cost=means.cost)
     groups = native_groups(
         suite,
         arms,
@@ -79,31 +84,52 @@ async def run_suite(
         incomparable=incomparable,
         settle=settle,
         attacker=attacker or (attacker_of(suite.attacker, ask) if suite.attacker else None),
+        endpoint=means.endpoint,
     )
     ran = await run(
         groups, Services(scripts=means.scripts, graders=graders, web=means.web), calls,
-        concurrency=means.limits.concurrency, on_row=on_row, finished=_counted(finished, calls), decided=decided,
-        progress=progress, endpoints=endpoints_of(arms, means.endpoint),
+        concurrency=means.limits.concurrency, on_row=on_row, finished=counted(finished, calls), decided=decided,
+        progress=progress, hopeless=hopeless_for(arms, means.endpoint, compared=compared),
     )  # fmt: skip
     return suite_run(suite, arms, ran, incomparable), ran
 
 
-def raise_if_lost(ran: Ran) -> None:
-    """End with the error that ended the run, when there is no verdict to be made from it.
+def lost(ran: Ran) -> Mapping[str, PromptshipError]:
+    """Endpoints without which there is no verdict to be made of the run, and why.
 
-    Raises:
-        PromptshipError: no endpoint answers; or one of them refuses the key or every request, which trying again cannot mend.
+    They are all dead; or some refuse the key or every request, which trying again cannot mend. One that is only down costs its
+    rows: whether too many are missing is for the verdict to say.
     """
-    errors: list[PromptshipError] = [
-        error for error in ran.dead.values() if not isinstance(error, Unavailable)
-    ]
     if ran.ending is Ending.DEAD:
-        errors += ran.dead.values()
+        return ran.dead
+    return {name: error for name, error in ran.dead.items() if not isinstance(error, Unavailable)}
+
+
+def silent(ran: Ran, rows: Iterable[Row]) -> Mapping[str, PromptshipError]:
+    """Of a matrix: dead endpoints, and arms without a single score, with what kept them from one. `rows`: the run's, whole.
+
+    A column that nobody measured is no answer to "which one?", whatever the others say.
+    """
+    scored = {row.arm for row in ran.rows if isinstance(row.score, Scored)}
+    missing = {row.arm for row in ran.rows} - scored
+    because: dict[str, str] = {}
+    if missing and not ran.dead:
+        for row in rows:
+            if row.arm in missing and isinstance(row.score, Unscored):
+                because.setdefault(row.arm, row.error or row.score.reason)
+    found = {arm: Unavailable(why) for arm, why in sorted(because.items())}
+    return {**ran.dead, **found}
+
+
+def raise_if_lost(ran: Ran) -> None:
+    """End with the error that ended the run, when there is no verdict to be made from it. Raises PromptshipError."""
+    errors = sorted(lost(ran).values(), key=lambda error: isinstance(error, Unavailable))
     for error in errors:
         raise error
 
 
-def _counted(finished: Iterable[Row], calls: Calls) -> Iterator[Row]:
+def counted(finished: Iterable[Row], calls: Calls) -> Iterator[Row]:
+    """Rows of the run before it was interrupted, whose cost counts towards its budget."""
     for row in finished:
-        calls.spent_usd += (row.cost_usd or 0.0) + row.judge_cost_usd
+        calls.count(row)
         yield row

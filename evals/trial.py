@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,11 +11,14 @@ import orjson
 
 from promptship.chat import ChatAnswer, ChatRequest
 from promptship.errors import ConfigError, PromptshipError, Refused, Unavailable
-from promptship.evals.assertions import NEEDS_JUDGE
+from promptship.evals.asked import members, named_models
+from promptship.evals.assertions import Prepared
+from promptship.evals.assertions.judged_compared import PAIRWISE, SELECT_BEST
 from promptship.evals.calls import unanswered
 from promptship.evals.cases import Case, Turn
-from promptship.evals.combining import combined
-from promptship.evals.estimate import CHARS_PER_TOKEN, TOKENS_OUT, Planned
+from promptship.evals.combining import combined, weighted_means
+from promptship.evals.estimate import CHARS_PER_TOKEN, TOKENS_OUT, Planned, Rivals
+from promptship.evals.judge_questions import IF_THERE, questions
 from promptship.evals.row_log import json_line
 from promptship.evals.rows import Arm, Asserted, Row
 from promptship.evals.score import Judged, Part, Score, Scored, Subject, Unscored
@@ -28,6 +31,7 @@ Ask = Callable[[ChatRequest, int], Awaitable[ChatAnswer]]
 Attacker = Callable[[str, Sequence[Mapping[str, Any]], int], Awaitable[ChatAnswer]]
 """What an attacker says next, given its goal, the conversation so far and the trial. Raises like `Ask`."""
 
+_RIVALS: Final = {SELECT_BEST: Rivals.ALL, PAIRWISE: Rivals.STABLE}
 NOT_RUN: Final = "(no result: the tool was not run)"
 """What a model is told about each of its tool calls before the next turn: providers refuse a call that nobody answered."""
 
@@ -44,6 +48,8 @@ class CaseTrial:
     ask: Ask
     judge: str = ""
     """Model of the suite's judge; empty: it has none."""
+    attacker_model: str = ""
+    """For estimates; empty: nobody attacks."""
     attacker: Attacker | None = None
     """Goes on where the turns of a case with an `attack` end."""
     digest: str = ""
@@ -103,23 +109,43 @@ class CaseTrial:
         return None
 
     def foreseen(self) -> Sequence[Planned]:
-        """Its calls (`promptship.evals.estimate`): one per turn, and one per assertion that a judge decides."""
+        """Its calls (`promptship.evals.estimate`): per turn one, those of judges, and one of an attacker before each of its turns."""
         parameters = self.request.parameters
         most = parameters.get("max_completion_tokens", parameters.get("max_tokens"))
         tokens_out = most if isinstance(most, int) else None
         answer = (TOKENS_OUT if tokens_out is None else tokens_out) * CHARS_PER_TOKEN
         characters = len(orjson.dumps([self.request.messages, self.request.tools]))
-        planned = []
-        for turn in self.content.turns:
+        planned: list[Planned] = []
+        turns, attack = list(self.content.turns), self.content.attack
+        attacked = attack.turns_max if attack is not None and self.attacker_model else 0
+        turns += [Turn(user=" " * answer, asserts=turns[-1].asserts)] * attacked
+        for number, turn in enumerate(turns):
+            if number >= len(self.content.turns):
+                planned.append(Planned(model=self.attacker_model, characters=characters))
             characters += len(turn.user or "")
             planned.append(Planned(model=self.request.model, characters=characters, tokens_out=tokens_out))
             characters += answer
-            planned += [
-                Planned(model=self.judge, characters=characters + len(str(one.value or "")), judge=True)
-                for one in turn.asserts
-                if one.type.removeprefix("not-") in NEEDS_JUDGE
-            ]
+            is_last = number == len(self.content.turns) - 1
+            for one in turn.asserts:
+                planned += self._questions(one, characters, replies=number + 1, compares=is_last)
         return planned
+
+    def _questions(
+        self, prepared: Prepared, characters: int, *, replies: int, compares: bool
+    ) -> Iterator[Planned]:
+        """What one assertion asks its judge; the answers that arms gave last are compared once."""
+        for type_, assertion in members(prepared):
+            model = next(named_models(assertion), self.judge)
+            rivals = _RIVALS.get(type_)
+            if (rivals and not compares) or (type_ in IF_THERE and not model):
+                continue
+            criteria = len(getattr(getattr(assertion, "other", assertion), "criteria", ("",)))
+            times, times_max = questions(type_, criteria=criteria, replies=replies)
+            if times:
+                yield Planned(
+                    model=model, characters=characters + len(str(prepared.value or "")), judge=True, times=times,
+                    times_max=times_max, rivals=rivals or Rivals.NONE,
+                )  # fmt: skip
 
     def _subject(self, answer: ChatAnswer, told: _Told, services: Services) -> Subject:
         output = said(answer)
@@ -138,7 +164,7 @@ class CaseTrial:
         return Row(
             case=self.content.id, arm=self.arm, trial=self.trial, digest=self.digest, score=score,
             asserted=tuple(told.asserted), answers=tuple(told.answers), value=None if last is None else last.value,
-            sent=json_line(sent).decode().rstrip(), named=_named(told),
+            sent=json_line(sent).decode().rstrip(), named=weighted_means(told.named),
             error="" if failure is None else ": ".join(filter(None, (failure.reason, failure.detail))),
             latency_ms=_sum([answer.latency_ms or None for answer in told.usage]),
             tokens_in=_whole([answer.tokens_in for answer in told.usage]),
@@ -256,22 +282,6 @@ def _part(part: Part, turn: int) -> Asserted:
         label=part.label, turn=turn, score=part.score, type=part.type, weight=part.weight, metric=part.metric,
         value=part.value, said=part.said, parts=tuple(_part(one, turn) for one in part.parts),
     )  # fmt: skip
-
-
-def _named(told: _Told) -> dict[str, float]:
-    """Weighted mean per metric; plain mean when all weights of a metric are 0."""
-    found: dict[str, list[tuple[float, float]]] = {}
-    for metric, score, weight in told.named:
-        found.setdefault(metric, []).append((score, weight))
-    means = {}
-    for metric, scores in found.items():
-        total = sum(weight for _, weight in scores)
-        means[metric] = (
-            sum(score * weight for score, weight in scores) / total
-            if total
-            else sum(score for score, _ in scores) / len(scores)
-        )
-    return means
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

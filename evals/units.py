@@ -56,26 +56,27 @@ class Group:
 
 
 class Asking(Protocol):
-    """Calls to providers: retries, deadline, rate limits, a fuse per endpoint, the answer cache and the budget of a run."""
+    """Calls to providers: retries, deadline, rate limits, fuses, the answer cache and the budget of a run."""
 
     async def answer(
-        self, endpoint: str, once: Once, *, key: str = "", deadline_s: float | None = None, anew: bool = False
-    ) -> ChatAnswer:
+        self, endpoint: str, once: Once, *, model: str = "", key: str = "", deadline_s: float | None = None, anew: bool = False
+    ) -> ChatAnswer:  # fmt: skip
         """The answer of `once`, tried again while it raises Unavailable.
 
-        `endpoint` names what limits and fuses are kept for: the provider and its address. `key`: content address of everything
+        `endpoint` names what limits and fuses are kept for: the provider and its address. `model`: one of several there, with a
+        fuse of its own. `key`: content address of everything
         that was sent, and of the trial; with it an earlier answer is taken from the cache. Empty: never cached. `anew`: an earlier
         answer is not taken, but replaced.
 
         Raises:
-            Unavailable: no answer within deadline or attempts; or the endpoint's fuse is blown; or the budget is spent.
-            Refused: 401 or 403, also at once for every later call of that endpoint.
+            Unavailable: no answer within deadline or attempts; or a fuse is blown; or the budget is spent, or cannot be kept.
+            Refused: 401, also at once for every later call of that endpoint; 403, of that model.
             ConfigError: the request is wrong.
         """
         ...
 
     async def limited(
-        self, endpoint: str, once: Callable[[], Awaitable[T]], *, deadline_s: float | None = None
-    ) -> T:
+        self, endpoint: str, once: Callable[[], Awaitable[T]], *, model: str = "", deadline_s: float | None = None
+    ) -> T:  # fmt: skip
         """The same for anything that is no chat answer (embeddings, moderation): no cache, no budget."""
         ...

@@ -1,14 +1,18 @@
-"""Hourly: prove that history is unchanged, expire approvals, and start runs for whatever is due."""
+"""Hourly: prove that history is unchanged, expire approvals, start runs for whatever is due, and tidy this machine's telemetry."""
 
 from __future__ import annotations
 
 from prefect import flow
 
 from promptship.tasks.audit import move_what_is_due, verify_ledger
+from promptship.tasks.tidy import tidy_evaluations, tidy_telemetry
 
 
 @flow(name="housekeeping", persist_result=False)
 def housekeeping() -> str:
     """Returns the head of the ledger's chains."""
     move_what_is_due()
-    return verify_ledger()
+    head = verify_ledger()
+    tidy_telemetry()
+    tidy_evaluations()
+    return head

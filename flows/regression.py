@@ -29,8 +29,11 @@ def regress_in_shards(release_id: str) -> Standing:
 
 @flow(name="regression", flow_run_name="{release_id}", retries=0, persist_result=False)
 def regression(release_id: str, shards: Shards) -> list[dict[str, Any]]:
-    """Ask all shards side by side; returns the rows of each."""
-    asked = [ask.submit(release_id, part, shards.stable, len(shards.parts)) for part in shards.parts]
-    for one in asked:
-        one.wait()
+    """Ask the shards side by side, as many at a time as the providers' limits have room for; returns the rows of each."""
+    asked = []
+    for parts in shards.waves():
+        together = [ask.submit(release_id, part, shards.stable, shards.side_by_side) for part in parts]
+        for one in together:
+            one.wait()
+        asked += together
     return [one.result() for one in asked]

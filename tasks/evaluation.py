@@ -9,27 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from promptship.adapters.files import CheckedOut
 from promptship.adapters.secrets import private_directory
 from promptship.adapters.suite_gate import examine_suite
 from promptship.errors import Refused, Unavailable
-from promptship.evals.calls import BUDGET_SPENT
+from promptship.evals.budget import refuse_unpriced
+from promptship.evals.calls import BUDGET_SPENT, COST_UNKNOWN, WAY_ROUND
 from promptship.evals.cases import Suite
-from promptship.evals.native import fit
+from promptship.evals.native import fit, scripts_in
+from promptship.evals.online.checks import refuse_wrong
 from promptship.evals.regression import equipped, regress
 from promptship.evals.row_log import RowLog, read_rows
 from promptship.evals.rows import Arm, Row
 from promptship.evals.suite import load_suite
-from promptship.evals.suite_run import Means
+from promptship.evals.suite_run import Means, raise_if_lost
 from promptship.evals.verdict import SuiteVerdict
 from promptship.lifecycle.app import App
 from promptship.lifecycle.steps import Standing, evaluated, record_evaluation
 from promptship.prompts.digest import from_canonical
 from promptship.prompts.model import Prompt
+from promptship.release.online import Online
 from promptship.release.plan import Regression
 from promptship.tasks.gate import Examine, gated
 
 EVALUATIONS: Final = "evaluations"
 """Rows and gate results by release, in the data directory."""
+FILES: Final = "files"
+"""Folder of the commit's suites beside them, for scripts that import their neighbours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,7 @@ class Assignment:
 
     release: str
     rules: Regression
+    online: Online
     stable: str | None
     """Digest that the candidate is compared with; None: there is none yet."""
     arms: Mapping[Arm, Prompt]
@@ -70,7 +77,7 @@ async def evaluate(app: App, release_id: str, *, examine: Examine = examine_suit
 
     Raises:
         Unavailable: a provider is down, or too many trials have no score; what was answered is kept for the next try.
-        Refused: a provider does not accept the key, or the budget is spent.
+        Refused: a provider does not accept the key, or the budget is spent or cannot be kept.
         ConfigError: a suite does not fit the prompt, or its gate does not let it through.
     """
     work = assigned(app, release_id, stable=stable_now(app, release_id))
@@ -89,6 +96,7 @@ async def _one(app: App, work: Assignment, suite: Suite, means: Means) -> SuiteV
             suite, work.arms, work.rules, means, on_row=log.add, finished=finished(work.directory, suite),
             stop_early=app.settings.evaluation.stop_early,
         )  # fmt: skip
+    raise_if_lost(regressed.ran)
     return regressed.verdict
 
 
@@ -96,11 +104,15 @@ def in_order(app: App, work: Assignment, examine: Examine = examine_suite) -> li
     """Everything that can be wrong with the suites, before the first of them costs anything. Returns the gate's warnings for each.
 
     Raises:
-        ConfigError: a suite does not fit the candidate, or its gate does not let it through.
+        ConfigError: a suite does not fit the candidate, an online check of the plan cannot be asked, its gate does not let it through, or a limit of cost cannot be kept
+            because a model has no price.
         Unavailable: the disk does not take the gate's result.
     """
     for suite in work.suites:
         fit(suite, work.arms)
+    tree = app.repository.tree(app.release(work.release).commit)
+    refuse_wrong(app.settings, work.online, tree, work.arms["candidate"])
+    refuse_unpriced(work.suites, work.arms, app.settings)
     return [gated(app.settings.data, work.directory, suite, examine) for suite in work.suites]
 
 
@@ -117,15 +129,17 @@ def assigned(app: App, release_id: str, *, stable: str | None) -> Assignment:
     arms: dict[Arm, Prompt] = {"candidate": _prompt(app, release.prompt, release.version)}
     if stable is not None:
         arms["stable"] = _prompt(app, release.prompt, stable)
-    tree = app.repository.tree(release.commit)
-    names = dict.fromkeys(release.plan.regression.suites or (release.prompt,))
-    suites = tuple(load_suite(tree, app.settings.repository.suites, name) for name in names)
     directory = evaluations(app, release_id)
     private_directory(app.settings.data)
+    tree, folder = app.repository.tree(release.commit), app.settings.repository.suites
+    if scripts_in(tree, folder):
+        tree = CheckedOut(tree, folder, directory / FILES)
+    names = dict.fromkeys(release.plan.regression.suites or (release.prompt,))
+    suites = tuple(load_suite(tree, folder, name) for name in names)
     for suite in suites:
         (directory / suite.name).parent.mkdir(parents=True, exist_ok=True)
     return Assignment(
-        release=release_id, rules=release.plan.regression, stable=stable, arms=arms, suites=suites, directory=directory
+        release=release_id, rules=release.plan.regression, online=release.plan.online, stable=stable, arms=arms, suites=suites, directory=directory
     )  # fmt: skip
 
 
@@ -150,11 +164,14 @@ def concluded(
 
     Raises:
         Unavailable: too many trials have no score. Missing data never becomes a verdict: not a pass, and not a rejection either.
-        Refused: they have none because the budget is spent.
+        Refused: they have none because the budget is spent, or cannot be kept.
     """
     lost = [verdict for verdict in verdicts if verdict.outcome == "unscored"]
     said = "; ".join(f"{verdict.suite}: {verdict.because}" for verdict in lost)
-    if any(reason == BUDGET_SPENT for verdict in lost for reason, _ in verdict.unscored_because):
+    reasons = {reason for verdict in lost for reason, _ in verdict.unscored_because}
+    if COST_UNKNOWN in reasons:
+        raise Refused(f"{said}: {COST_UNKNOWN}; {WAY_ROUND}")
+    if BUDGET_SPENT in reasons:
         raise Refused(
             f"{said}: the budget is spent; raise spend_max_usd in [evaluation], or the suite's own budget"
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -23,8 +24,8 @@ from promptship.errors import ConfigError, Problem
 from promptship.evals.cases import Suite
 from promptship.evals.reports.markdown import code, escaped
 from promptship.evals.row_log import disk_error
-from promptship.evals.suite_facts import CaseRow, case_rows
-from promptship.render.numbers import plural
+from promptship.evals.suite_facts import case_rows, columns_of
+from promptship.numbers import plural
 from promptship.render.table import markdown
 
 Examine = Callable[[str, Mapping[str, Sequence[Any]], Mapping[str, int]], SuiteExamination]
@@ -32,7 +33,8 @@ GATES: Final = "suite-gates"
 """What the gate said, by content, in the data directory."""
 RESULT: Final = ".gate.json"
 PAGE: Final = ".gate.html"
-_COLUMNS: Final = tuple(field.name for field in fields(CaseRow) if field.name != "slices")
+KEPT_MAX: Final = 20
+"""So many of them; the oldest go first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,21 +100,33 @@ def _checked(result: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _known(data: Path, suite: Suite, examine: Examine) -> SuiteExamination:
-    rows = case_rows(suite)
-    columns = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
-    slices = {name: sum(name in row.slices for row in rows) for name in suite.slices}
+    columns, slices = columns_of(suite, case_rows(suite))
     by = [suite.name, columns, slices, __version__, version("great_expectations")]
     path = data / GATES / f"{hashlib.sha256(orjson.dumps(by)).hexdigest()}.json"
     try:
         kept = orjson.loads(path.read_bytes())
-        return SuiteExamination(
+        found = SuiteExamination(
             tuple(kept["problems"]), tuple(kept["warnings"]), kept["results"], kept["page"]
         )
     except (OSError, ValueError, KeyError, TypeError):  # not there, or not whole
         found = examine(suite.name, columns, slices)
-    private_directory(data)
-    _write(path, orjson.dumps(asdict(found), default=str))
+        private_directory(data)
+        _write(path, orjson.dumps(asdict(found), default=str))
+    with suppress(OSError):  # what is used stays
+        path.touch()
+    _forget_oldest(path.parent)
     return found
+
+
+def _forget_oldest(directory: Path) -> None:
+    """Others may write and forget here at the same time, so a file may be gone already."""
+    kept: list[tuple[int, Path]] = []
+    for path in directory.glob("*.json"):
+        with suppress(OSError):
+            kept.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(kept, reverse=True)[KEPT_MAX:]:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import wraps
+from typing import Final
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from promptship.evals.reports.markdown import to_markdown
+from promptship.evals.native import arm_facts, case_facts
+from promptship.evals.reports.markdown import report_markdown, to_markdown
+from promptship.evals.reports.model import Report
+from promptship.evals.reports.ordered import Ordered
+from promptship.evals.rows import Row, from_json, to_json
+from promptship.evals.score import Scored
 from promptship.evals.verdict import SuiteVerdict
 from promptship.lifecycle.app import App
 from promptship.release import events as e
+from promptship.render.redact import redact, redact_data
 from promptship.render.verdict import verdict_from, verdict_markdown
-from promptship.tasks.evaluation import evaluations
+from promptship.tasks.evaluation import Assignment, assigned, evaluations, finished, stable_now
 from promptship.tasks.gate import gate_markdown, gates
 
 _log = logging.getLogger(__name__)
+_NAMES: Final = ("case", "arm", "trial", "digest", "sent")
+"""Of a row: what the redactor leaves alone, or was redacted already."""
 
 
 def shown(report: Callable[[App, str], None]) -> Callable[[App, str], None]:
@@ -56,12 +67,56 @@ def regression(app: App, release_id: str) -> None:
             description=f"What was found in suite {one.suite} of release {release_id} before it was run",
         )  # fmt: skip
     verdict = app.release(release_id).suite_verdict
-    for suite in (verdict or {}).get("suites", []):  # type: ignore[attr-defined]
-        report = SuiteVerdict.model_validate(suite)
+    verdicts = [SuiteVerdict.model_validate(one) for one in (verdict or {}).get("suites", [])]  # type: ignore[attr-defined]
+    if not verdicts:
+        return
+    compared = any(said.stable is not None for said in verdicts)
+    work = assigned(app, release_id, stable=stable_now(app, release_id) if compared else None)
+    for said in verdicts:
         create_markdown_artifact(
-            key=_key("suite", release_id, report.suite), markdown=to_markdown(report),
-            description=f"Suite {report.suite} of release {release_id}",
+            key=_key("suite", release_id, said.suite), markdown=suite_markdown(work, said),
+            description=f"Suite {said.suite} of release {release_id}",
         )  # fmt: skip
+
+
+def suite_markdown(work: Assignment, verdict: SuiteVerdict) -> str:
+    """The verdict with its changed cases and why they changed, as in a pull request; without secrets.
+
+    The reasons stand in the rows, which only the machine has that asked: elsewhere it is the verdict alone.
+    """
+    suite = next((one for one in work.suites if one.name == verdict.suite), None)
+    if suite is None:
+        return redact(to_markdown(verdict))
+
+    def rows() -> Iterator[Row]:
+        return (_without_secrets(row) for row in finished(work.directory, suite))
+
+    report = Report(
+        title=f"suite {suite.name}",
+        arms=arm_facts(work.arms),
+        cases=case_facts(suite),
+        verdicts=(verdict,),
+        rows=rows,
+    )
+    with Ordered(report) as ordered:
+        arms = (verdict.candidate, verdict.stable)
+        judged = sum(arm.trials + arm.unscored for arm in arms if arm is not None)
+        if ordered.summary.totals.rows != judged:
+            return redact(to_markdown(verdict))
+        return redact(report_markdown(report, ordered.summary))
+
+
+def _without_secrets(row: Row) -> Row:
+    """Before the text is escaped for Markdown: the redactor knows no key with backslashes in it."""
+    row = replace(row, answers=(), value=None)
+    if isinstance(row.score, Scored) and row.score.passed:
+        return row  # of it only numbers are shown
+    known = to_json(row)
+    try:
+        known["sent"] = json.dumps(redact_data(json.loads(row.sent)))
+    except (ValueError, RecursionError):
+        known["sent"] = ""
+    return from_json({**redact_data(known), **{name: known[name] for name in _NAMES}})
 
 
 @shown

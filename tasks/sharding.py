@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from promptship.adapters.providers.targets import provider_name
 from promptship.adapters.suite_gate import examine_suite
+from promptship.evals.asked import models_asked
 from promptship.evals.cases import Suite
 from promptship.evals.regression import equipped, judged, regress
 from promptship.evals.row_log import RowLog
 from promptship.evals.shards import Part, cut, joined, packed, parts_of
+from promptship.evals.suite_run import raise_if_lost
 from promptship.lifecycle.app import App
 from promptship.lifecycle.steps import Standing, evaluated
 from promptship.settings import Settings
@@ -35,10 +38,19 @@ from promptship.tasks.gate import Examine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shards:
-    """What is to be asked, in plain values. `stable`: digest that all of them compare with."""
+    """What is to be asked, in plain values."""
 
     stable: str | None
+    """Digest that all of them compare with."""
     parts: tuple[Part, ...]
+    side_by_side: int = 1
+    """So many at a time: each gets its part of the providers' limits, and that is one call at least."""
+
+    def waves(self) -> list[tuple[Part, ...]]:
+        """The parts as they may be asked together, one lot after the other."""
+        return [
+            self.parts[at : at + self.side_by_side] for at in range(0, len(self.parts), self.side_by_side)
+        ]
 
 
 def split(app: App, release_id: str, *, examine: Examine = examine_suite) -> Standing | Shards:
@@ -57,9 +69,15 @@ def split(app: App, release_id: str, *, examine: Examine = examine_suite) -> Sta
     in_order(app, work, examine)
     if wanted.dask:
         cluster.look(wanted.dask)
-    return Shards(
-        stable=stable, parts=tuple(part for suite in work.suites for part in parts_of(suite, wanted.shards))
-    )
+    parts = tuple(part for suite in work.suites for part in parts_of(suite, wanted.shards))
+    return Shards(stable=stable, parts=parts, side_by_side=min(len(parts), _calls_max(app.settings, work)))
+
+
+def _calls_max(settings: Settings, work: Assignment) -> int:
+    """Calls in parallel that every provider takes which the suites ask. Raises ConfigError: a model has no provider."""
+    models = {model for suite in work.suites for model in models_asked(suite, work.arms).models}
+    asked = {provider_name(model, settings.providers, settings.models) for model in models}
+    return min((settings.providers[name].concurrency_max for name in asked), default=1)
 
 
 def ask(app: App, release_id: str, part: Part, *, stable: str | None, side_by_side: int) -> dict[str, Any]:
@@ -78,13 +96,13 @@ def ask(app: App, release_id: str, part: Part, *, stable: str | None, side_by_si
 async def _ask(
     settings: Settings, work: Assignment, share: Suite, part: Part, side_by_side: int
 ) -> dict[str, Any]:
-    most = max((provider.concurrency_max for provider in settings.providers.values()), default=8)
-    async with equipped(settings, concurrency=max(1, most // side_by_side)) as means:
+    async with equipped(settings, side_by_side=side_by_side) as means:
         with RowLog(_rows(work.directory, part)) as log:
             # Its verdict on a part says nothing, and nothing is certain early from a part: only the rows count.
             part_of_it = await regress(
                 share, work.arms, work.rules, means, on_row=log.add, finished=finished(work.directory, share)
             )
+    raise_if_lost(part_of_it.ran)
     return packed(part.suite, part_of_it.ran)
 
 

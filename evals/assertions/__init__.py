@@ -11,9 +11,10 @@ from promptship.evals.assertions.base import (
     Prepared,
     Reader,
 )
-from promptship.evals.assertions.registry import NEEDS_JUDGE, REGISTRY, TYPES, build
+from promptship.evals.assertions.registry import ASKS_MODELS, NEEDS_JUDGE, REGISTRY, TYPES, build
 
 __all__ = [
+    "ASKS_MODELS",
     "NEEDS_JUDGE",
     "REGISTRY",
     "TYPES",

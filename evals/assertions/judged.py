@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from promptship.evals.assertions.base import Assertion, AssertionSpec, BuildContext, Maker
-from promptship.evals.assertions.judged_compared import COMPARED, chosen, max_score
+from promptship.evals.assertions.catalogue import COMPARED, NOT_VOTING
+from promptship.evals.assertions.judged_compared import chosen, max_score
 from promptship.evals.assertions.judged_context import context_faithfulness, context_recall, context_relevance
 from promptship.evals.assertions.judged_conversation import conversation_relevance, goal_success
 from promptship.evals.assertions.judged_flags import classifier, moderation
@@ -19,9 +20,6 @@ from promptship.evals.assertions.judged_vectors import Metric, answer_relevance,
 from promptship.evals.score import Judged, Subject, Unscored
 
 __all__ = ["COMPARED", "JUDGED", "NOT_VOTING", "RUBRICS_VERSION"]
-
-NOT_VOTING: Final = COMPARED | {"human"}
-"""Without a say in the score of a single trial: they must weigh 0 there."""
 
 
 @dataclass(frozen=True, slots=True)

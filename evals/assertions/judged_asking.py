@@ -42,6 +42,7 @@ class Hearing:
     who: Any = None
     tokens: int = 0
     cost_usd: float = 0.0
+    unpriced: int = 0
     judge: str = ""
     said: list[str] = field(default_factory=list)
     parts: tuple[Part, ...] = ()
@@ -117,12 +118,13 @@ class Hearing:
     def _note(self, spent: Spent) -> None:
         self.tokens += spent.tokens
         self.cost_usd += spent.cost_usd
+        self.unpriced += spent.unpriced
         self.judge = " ".join(part for part in (spent.model, spent.fingerprint, RUBRICS_VERSION) if part)
 
     def judged(self, score: Score) -> Judged:
         """The result with everything it took."""
         return Judged(
-            score, judge_tokens=self.tokens, judge_cost_usd=self.cost_usd, parts=self.parts,
+            score, judge_tokens=self.tokens, judge_cost_usd=self.cost_usd, judge_unpriced=self.unpriced, parts=self.parts,
             said="\n\n".join(self.said)[:_SAID_MAX], judge=self.judge,
         )  # fmt: skip
 

@@ -15,8 +15,6 @@ from promptship.evals.score import Judged, Subject, Unscored
 SELECT_BEST: Final = "select-best"
 MAX_SCORE: Final = "max-score"
 PAIRWISE: Final = "pairwise"
-COMPARED: Final = frozenset({SELECT_BEST, MAX_SCORE, PAIRWISE})
-"""Decided when the answers of all arms are there; in a single trial they must weigh 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,11 @@ from promptship.evals.assertions.base import Assertion, AssertionSpec, BuildCont
 from promptship.evals.assertions.judged_asking import Hearing, NoVerdict, heard
 from promptship.evals.assertions.judged_making import (
     answer_of,
-    is_loose,
     only,
     prompt_of,
     query_of,
     reaching,
+    reading,
     said_text,
     threshold_of,
 )
@@ -26,7 +26,6 @@ from promptship.evals.assertions.judged_orders import numbered
 from promptship.evals.assertions.judged_prompts import Orders, orders
 from promptship.evals.assertions.judged_reading import (
     Unread,
-    either,
     flags,
     lines,
     texts,
@@ -111,7 +110,7 @@ class Recall(_Grounded):
         def counted(reply: str) -> list[bool]:
             return flags(whole_object(reply), "attributed", len(sentences))
 
-        found = await hearing.say(asked, either(counted, _attributions) if is_loose(self.orders) else counted)
+        found = await hearing.say(asked, reading(self.orders, counted, _attributions))
         what = f"the context holds {sum(found)} of {len(found)} statements"
         return reaching(sum(found) / len(found), self.threshold, what)
 
@@ -148,7 +147,7 @@ class Relevance(_Grounded):
         def quoted(reply: str) -> int:
             return min(len(_quotes(reply, text, by_line=context.by_line)), len(passages))
 
-        found = await hearing.say(asked, either(counted, quoted) if is_loose(self.orders) else counted)
+        found = await hearing.say(asked, reading(self.orders, counted, quoted))
         what = f"the query needs {found} of {len(passages)} passages"
         return reaching(found / len(passages), self.threshold, what)
 
@@ -195,7 +194,7 @@ class Faithfulness(_Grounded):
             [("question", query), ("answer", subject.output)],
             {**subject.vars, "question": query, "answer": said_text(subject, self.orders)},
         )
-        claims = await hearing.say(asked, either(_claims, _claim_lines) if is_loose(self.orders) else _claims)
+        claims = await hearing.say(asked, reading(self.orders, _claims, _claim_lines))
         if not claims:
             raise NoVerdict("the answer makes no claim")
         asked = await self.verdicts.messages(
@@ -210,7 +209,7 @@ class Faithfulness(_Grounded):
         def worded(reply: str) -> int:
             return _supported(reply, len(claims))
 
-        found = await hearing.say(asked, either(counted, worded) if is_loose(self.verdicts) else counted)
+        found = await hearing.say(asked, reading(self.verdicts, counted, worded))
         return reaching(
             found / len(claims), self.threshold, f"the context supports {found} of {len(claims)} claims"
         )

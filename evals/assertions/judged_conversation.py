@@ -10,17 +10,16 @@ from promptship.evals.assertions.base import Assertion, AssertionSpec, BuildCont
 from promptship.evals.assertions.judged_asking import Hearing, NoVerdict, as_json, heard
 from promptship.evals.assertions.judged_making import (
     content_of,
-    is_loose,
     only,
     prompt_of,
     reaching,
+    reading,
     said_text,
     threshold_of,
 )
 from promptship.evals.assertions.judged_prompts import Orders, orders
 from promptship.evals.assertions.judged_reading import (
     Unread,
-    either,
     first_object,
     flag,
     graded,
@@ -53,7 +52,7 @@ class ConversationRelevance:
 
     async def _score(self, hearing: Hearing, subject: Subject) -> Score:
         turns = _turns(subject, promptfoo=self.orders.promptfoo)
-        read = either(_relevant, _relevant_loosely) if is_loose(self.orders) else _relevant
+        read = reading(self.orders, _relevant, _relevant_loosely)
         misses: list[str] = []
         for end in range(1, len(turns) + 1):
             shown = turns[max(0, end - self.window) : end]
@@ -145,7 +144,7 @@ class GoalSuccess:
         values = {
             **subject.vars, "goal": self.goal, "trajectory": steps, "output": said_text(subject, self.orders),
         }  # fmt: skip
-        read = either(graded, graded_loosely) if is_loose(self.orders) else graded
+        read = reading(self.orders, graded, graded_loosely)
         verdict = await hearing.say(await self.orders.messages(subject.services, parts, values), read)
         reached = self.threshold is None or verdict.score >= self.threshold
         return Scored(verdict.passed and reached, verdict.score, verdict.reason)

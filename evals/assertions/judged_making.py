@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from promptship.evals.assertions.base import AssertionSpec, BuildContext, Dialect, invalid
 from promptship.evals.assertions.judged_asking import NoVerdict, as_json
 from promptship.evals.assertions.judged_prompts import Orders, as_value
+from promptship.evals.assertions.judged_reading import Read, either, within
 from promptship.evals.score import Score, Scored, Subject
 
+T = TypeVar("T")
 ROUNDING: Final = 1e-12
 _OPTIONAL: Final = {
     "threshold": "threshold",
@@ -51,9 +53,11 @@ def answer_of(spec: AssertionSpec, what: str) -> str:
     raise invalid("value", got, f"expected {what}")
 
 
-def is_loose(own: Orders) -> bool:
-    """Whether verdicts are also read in promptfoo's forms: its dialect, or orders of a team that may ask for them."""
-    return own.promptfoo or own.own
+def reading(own: Orders, strict: Read[T], loose: Read[T]) -> Read[T]:
+    """How replies to these orders are read: promptfoo's older forms in its dialect only, which takes much for a verdict."""
+    if own.promptfoo:
+        return either(strict, loose)
+    return within(strict) if own.own else strict
 
 
 def reaching(score: float, threshold: float, what: str) -> Score:

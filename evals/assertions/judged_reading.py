@@ -53,17 +53,47 @@ def either(first: Read[T], second: Read[T]) -> Read[T]:
     return read
 
 
+def within(read: Read[T]) -> Read[T]:
+    """Reads a whole reply, or else the one JSON object in it: a team's own orders may let a judge think aloud first."""
+
+    def reader(text: str) -> T:
+        try:
+            return read(text)
+        except Unread:
+            pieces = [text[start:end] for start, end in _braced(text[:_TEXT_MAX])]
+            objects = [piece for piece in pieces if _is_object(piece)]
+            if len(objects) != 1 or objects[0] == text.strip():
+                raise
+            return read(objects[0])
+
+    return reader
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def whole_object(text: str) -> dict[str, Any]:
-    """A reply that is one JSON object, bare or in a code fence, and nothing else."""
+    """A reply that is one JSON object, bare or in a code fence, and nothing else. A key that is there twice says two things."""
     text = text.strip()
     if text.startswith("```") and text.endswith("```"):
         text = text[3:-3].strip().removeprefix("json").strip()
     try:
-        said = json.loads(text)
+        said = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise Unread("it is not one JSON object") from None
     if not isinstance(said, dict):
         raise Unread("it is not one JSON object")
+    return said
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    said = dict(pairs)
+    if len(said) != len(pairs):
+        raise Unread("a key is there twice")
     return said
 
 
@@ -160,10 +190,12 @@ def reason(said: dict[str, Any]) -> str:
 
 
 def graded(text: str) -> Verdict:
-    """`{"reason", "pass", "score"}`; without `score` it is 1 or 0."""
+    """`{"reason", "pass", "score"}`; without `score` it is 1 or 0. To pass with 0, or to fail with 1, is no verdict."""
     said = whole_object(text)
     passed = flag(said, "pass")
     score = number(said, "score", 1.0) if "score" in said else float(passed)
+    if score == float(not passed):
+        raise Unread("`pass` and `score` contradict each other")
     return Verdict(passed, score, reason(said))
 
 

@@ -13,9 +13,9 @@ from promptship.evals.assertions.judged_asking import Hearing, as_json, heard
 from promptship.evals.assertions.judged_making import (
     answer_of,
     conversation,
-    is_loose,
     only,
     prompt_of,
+    reading,
     said_text,
     threshold_of,
 )
@@ -69,7 +69,7 @@ class Graded:
         filled = (self.text, said_text(subject, self.orders), prompt_of(subject))
         values = {**subject.vars, **dict(zip(_NAMES[self.title], filled, strict=False))}
         strict, loose = _FORMS[self.title]
-        read = either(strict, loose) if is_loose(self.orders) else strict
+        read = reading(self.orders, strict, loose)
         verdict = await hearing.say(await self.orders.messages(subject.services, parts, values), read)
         if self.threshold is None or not verdict.passed:
             return Scored(verdict.passed, verdict.score, verdict.reason)
@@ -89,7 +89,6 @@ class Factuality:
     orders: Orders
     reference: str
     scores: Mapping[str, float]
-    loose: bool
     who: Any = None
 
     async def judge(self, subject: Subject) -> Judged:
@@ -102,7 +101,7 @@ class Factuality:
             **subject.vars, "input": prompt_of(subject), "ideal": self.reference,
             "completion": said_text(subject, self.orders),
         }  # fmt: skip
-        read = either(_category, _category_loosely) if self.loose else _category
+        read = reading(self.orders, _category, _category_loosely)
         letter, because = await hearing.say(await self.orders.messages(subject.services, parts, values), read)
         name, default = CATEGORIES[letter]
         score = {**_mapping(subject.test.get("options"), "factuality"), **self.scores}.get(name, default)
@@ -231,7 +230,7 @@ def factuality(spec: AssertionSpec, context: BuildContext) -> Assertion:
                 f"config.{name}", repr(score)[:60], f"expected 0..1 for one of {', '.join(sorted(names))}"
             )
     return Factuality(
-        orders=own, reference=answer_of(spec, "a right answer"), scores=scores, loose=is_loose(own), who=spec.provider
+        orders=own, reference=answer_of(spec, "a right answer"), scores=scores, who=spec.provider
     )  # fmt: skip
 
 

@@ -10,17 +10,16 @@ from promptship.evals.assertions.base import Assertion, AssertionSpec, BuildCont
 from promptship.evals.assertions.judged_asking import Hearing, heard
 from promptship.evals.assertions.judged_making import (
     conversation,
-    is_loose,
     only,
     prompt_of,
     reaching,
+    reading,
     said_text,
     threshold_of,
 )
 from promptship.evals.assertions.judged_prompts import Orders, as_value, orders
 from promptship.evals.assertions.judged_reading import (
     Unread,
-    either,
     first_object,
     number,
     reason,
@@ -62,7 +61,7 @@ class Stepwise:
         return Scored(mean >= self.threshold - 1e-12, mean, "\n\n".join(because for _, because in found))
 
     async def _points(self, hearing: Hearing, subject: Subject, criterion: str) -> tuple[float, str]:
-        read = either(_steps, _steps_loosely) if is_loose(self.steps) else _steps
+        read = reading(self.steps, _steps, _steps_loosely)
         asked = await self.steps.messages(
             subject.services, [("criterion", criterion)], {"criteria": criterion}
         )
@@ -79,7 +78,7 @@ class Stepwise:
             "input": as_value(asked_for) if self.evaluate.promptfoo else asked_for,
             "output": said_text(subject, self.evaluate),
         }  # fmt: skip
-        given = either(_given, _given_loosely) if is_loose(self.evaluate) else _given
+        given = reading(self.evaluate, _given, _given_loosely)
         return await hearing.say(await self.evaluate.messages(subject.services, parts, values), given)
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from promptship.evals.assertions.base import BuildContext, invalid
+from promptship.evals.assertions.base import BuildContext, Dialect, invalid
 from promptship.evals.score import Subject
+from promptship.evals.scripts.syntax import file_problem, inline_problem
 from promptship.evals.services import Language, Script
 
 _LANGUAGES: Final = {
@@ -53,13 +54,21 @@ def transform_of(text: str | None, context: BuildContext) -> Transform | None:
     if text is None:
         return None
     if not text.startswith("file://"):
+        _check(inline_problem(text), text, context)
         return Transform(code=text, root=context.root)
     name, _, function = text.removeprefix("file://").partition(":")
     language = _LANGUAGES.get(PurePosixPath(name).suffix)
     if language is None:
         raise invalid("contextTransform", text, "expected JavaScript, or file:// with .js or .py")
     path = context.root / name if context.root else None
+    code = context.read(name)
+    _check(file_problem(name, code), text, context)
     return Transform(
-        code=context.read(name), language=language, path=path, file=True, root=context.root,
+        code=code, language=language, path=path, file=True, root=context.root,
         function=function or _DEFAULT[language],
     )  # fmt: skip
+
+
+def _check(problem: str | None, text: str, context: BuildContext) -> None:
+    if problem is not None and context.dialect is Dialect.NATIVE:
+        raise invalid("contextTransform", repr(text)[:60], f"expected JavaScript: {problem}")

@@ -11,14 +11,14 @@ from promptship.evals.assertions.base import Assertion, AssertionSpec, BuildCont
 from promptship.evals.assertions.judged_asking import Hearing, heard
 from promptship.evals.assertions.judged_making import (
     ROUNDING,
-    is_loose,
     only,
     prompt_of,
     reaching,
+    reading,
     threshold_of,
 )
 from promptship.evals.assertions.judged_prompts import Orders, as_value, orders
-from promptship.evals.assertions.judged_reading import Unread, either, texts, whole_object
+from promptship.evals.assertions.judged_reading import Unread, texts, whole_object
 from promptship.evals.score import Judged, Score, Scored, Subject
 
 SIMILAR: Final = 0.75
@@ -139,7 +139,7 @@ class AnswerRelevance:
         def plain(reply: str) -> list[str]:
             return _question(reply, own=own)
 
-        read = either(_three, plain) if is_loose(self.orders) else _three
+        read = reading(self.orders, _three, plain)
         questions = await hearing.say(messages, read)
         while len(questions) < QUESTIONS:
             questions += await hearing.say(messages, plain)

@@ -213,7 +213,7 @@ def _required(spec: AssertionSpec, context: BuildContext) -> tuple[str, ...]:
         if not isinstance(value, list):
             raise invalid("value.requiredElements", shown(value), "expected a list of element names")
     if isinstance(value, str):
-        value = [name for name, _ in fields(value)]
+        value = [name for name, _ in fields(value)] or [""] * (context.dialect is Dialect.PROMPTFOO)
     if not value or (context.dialect is Dialect.PROMPTFOO and not isinstance(value, list)):
         return ()
     if not isinstance(value, list) or not all(isinstance(name, str | int | float) for name in value):

@@ -6,11 +6,11 @@ import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
 
 from promptship.errors import ConfigError
-from promptship.evals.assertions.attacked import REDTEAM
 from promptship.evals.assertions.base import (
     Assertion,
     AssertionSpec,
@@ -22,8 +22,7 @@ from promptship.evals.assertions.base import (
     no_threshold,
     no_value,
 )
-from promptship.evals.assertions.catalogue import INVENTED, KINDS, Need
-from promptship.evals.assertions.judged import JUDGED, NOT_VOTING
+from promptship.evals.assertions.catalogue import INVENTED, KINDS, NOT_VOTING, REDTEAM, Need
 from promptship.evals.assertions.markup import html_like, xml_like
 from promptship.evals.assertions.overlap import overlapping
 from promptship.evals.assertions.references import computed, loaded
@@ -102,9 +101,23 @@ _PLAIN: Final[Mapping[str, Maker]] = {
     "webhook": webhook,
     "word-count": word_count,
 }
-REGISTRY: Final[Mapping[str, Maker]] = MappingProxyType(
-    dict(sorted({**_PLAIN, **SCRIPTS, **JUDGED, **REDTEAM}.items()))
-)
+
+
+def _late(module: str, table: str, name: str) -> Maker:
+    """A maker that is loaded when it is first asked for: few suites ask a judge, and fewer attack."""
+
+    def make(spec: AssertionSpec, context: BuildContext) -> Assertion:
+        makers: Mapping[str, Maker] = getattr(import_module(f"{__package__}.{module}"), table)
+        return makers[name](spec, context)
+
+    return make
+
+
+_LATE: Final[Mapping[str, Maker]] = {
+    name: _late("attacked", "REDTEAM", name) if name in REDTEAM else _late("judged", "JUDGED", name)
+    for name in KINDS.keys() - {SET, *_PLAIN, *SCRIPTS}
+}
+REGISTRY: Final[Mapping[str, Maker]] = MappingProxyType(dict(sorted({**_PLAIN, **SCRIPTS, **_LATE}.items())))
 """Makers by type. `assert-set` and `not-` are made by `build`."""
 TYPES: Final = tuple(
     sorted([*REGISTRY, SET, *(NOT + name for name in (*REGISTRY, SET) if KINDS[name].negatable)])
@@ -112,6 +125,9 @@ TYPES: Final = tuple(
 """Everything that `type` may say in a native suite."""
 NEEDS_JUDGE: Final = frozenset(name for name, kind in KINDS.items() if Need.JUDGE in kind.needs)
 """Types, without `not-`, that ask a judge model."""
+_MODELS: Final = frozenset({Need.JUDGE, Need.EMBEDDINGS, Need.MODERATION, Need.CLASSIFIER})
+ASKS_MODELS: Final = frozenset(name for name, kind in KINDS.items() if not _MODELS.isdisjoint(kind.needs))
+"""Types, without `not-`, that ask a model of any kind besides the one under test."""
 NOT_IGNORED_BY_PROMPTFOO: Final = frozenset({
     "factuality", "is-valid-function-call", "is-valid-openai-function-call", "is-valid-openai-tools-call",
     "model-graded-closedqa", "model-graded-factuality", "pi", "trace-error-spans", "trace-span-count", "trace-span-duration",

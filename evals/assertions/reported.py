@@ -41,14 +41,13 @@ class Cost:
     """The answer cost at most so many US dollars."""
 
     limit_usd: float
+    advice: str = "price_in and price_out of the model in [models]"
 
     async def judge(self, subject: Subject) -> Judged:
         """Unscored when the price is not known."""
         cost = subject.answer.cost_usd
         if cost is None:
-            return Judged(
-                Unscored("the cost is not known: the provider gave none and the model has no price")
-            )
+            return Judged(Unscored(f"the cost is not known: give {self.advice}"))
         return Judged(
             yes_or_no(cost <= self.limit_usd, f"{cost:.3g} US dollars, wanted at most {self.limit_usd:g}")
         )
@@ -134,7 +133,10 @@ def latency(spec: AssertionSpec, context: BuildContext) -> Latency:
 
 def cost(spec: AssertionSpec, context: BuildContext) -> Cost:
     """`threshold`: US dollars."""
-    return Cost(_limit(spec, context, "US dollars"))
+    limit_usd = _limit(spec, context, "US dollars")
+    if context.dialect is Dialect.PROMPTFOO:
+        return Cost(limit_usd, "inputCost and outputCost, US dollars per token, in the provider's config")
+    return Cost(limit_usd)
 
 
 def _limit(spec: AssertionSpec, context: BuildContext, unit: str) -> float:

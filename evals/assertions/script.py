@@ -35,6 +35,7 @@ from promptship.evals.assertions.script_source import (
 )
 from promptship.evals.score import Judged, Scored, Subject, Unscored, inverted, unscored
 from promptship.evals.scripts.python_source import compiled_inline, parsed_inline
+from promptship.evals.scripts.syntax import file_problem, inline_problem
 from promptship.evals.services import Language, ScriptFailed, Scripts
 
 LIMIT_S_MAX: Final = 300.0
@@ -98,10 +99,7 @@ def scripted(language: Language) -> Maker:
             expected = f"expected {language.capitalize()} code or file://name{_ending(language)}[:function]"
             raise invalid("value", shown(spec.value), expected)
         config, limit_s = _limited(spec.config, native_dialect)
-        if spec.value.startswith(FILE):
-            source = _file(spec.value, language, context)
-        else:
-            source = Source(language=language, code=_inline(spec.value, language), root=context.root)
+        source = source_of(spec.value, language, context)
         if native_dialect:
             _check(source, spec.value)
             config = config or {}
@@ -110,6 +108,15 @@ def scripted(language: Language) -> Maker:
         )
 
     return make
+
+
+def source_of(value: str, language: Language, context: BuildContext) -> Source:
+    """Inline code, or that of `file://…`. Raises ConfigError: there is no such file, or it is no script."""
+    if value.startswith(FILE):
+        return _file(value, language, context)
+    # promptfoo cuts off the end: there a block of one line is an expression.
+    code = value if context.dialect is Dialect.NATIVE else value.rstrip()
+    return Source(language=language, code=_inline(code, language), root=context.root)
 
 
 SCRIPTS: Final[Mapping[str, Maker]] = MappingProxyType(
@@ -152,15 +159,20 @@ def _inline(code: str, language: Language) -> str:
     return f"{before};\nreturn {last.strip()}" if semicolon else f"{{\n{line}\n}}"
 
 
-def _check(source: Source, value: str) -> None:
+def _check(source: Source, value: str, key: str = "value") -> None:
     """Find what is wrong before the first case is paid for. Raises ConfigError."""
     if source.language is Language.JAVASCRIPT and re.search(r"\.[cm]?ts(?::|$)", value) and source.file:
-        raise invalid("value", shown(value), "expected JavaScript", "compile TypeScript to JavaScript first")
-    if source.language is not Language.PYTHON:
-        return  # the engine compiles by running: that is the limited process's business
-    wrong = _wrong_in(source.code, source.function if source.file else None, value)
+        raise invalid(key, shown(value), "expected JavaScript", "compile TypeScript to JavaScript first")
+    if source.language is Language.RUBY:
+        return  # it has no parser here: the limited process says so
+    if source.language is Language.PYTHON:
+        wrong = _wrong_in(source.code, source.function if source.file else None, value)
+    else:
+        name = value.removeprefix(FILE).partition(":")[0]
+        problem = file_problem(name, source.code) if source.file else inline_problem(source.code)
+        wrong = None if problem is None else (f"expected JavaScript: {problem}",)
     if wrong is not None:
-        raise invalid("value", shown(value), *wrong)
+        raise invalid(key, shown(value), *wrong)
 
 
 @lru_cache(maxsize=512)
@@ -247,7 +259,10 @@ def transformed(assertion: Assertion, spec: AssertionSpec, context: BuildContext
     """The assertion behind the specification's `transform`; itself when there is none. Raises ConfigError."""
     if spec.transform is None:
         return assertion
-    return Transformed(assertion, transform_source(spec.transform, context.read, context.root))
+    source = transform_source(spec.transform, context.read, context.root)
+    if context.dialect is Dialect.NATIVE:
+        _check(source, spec.transform, "transform")
+    return Transformed(assertion, source)
 
 
 def _text(value: Any) -> str:

@@ -93,7 +93,9 @@ def script_context(subject: Subject, config: Mapping[str, Any] | None) -> dict[s
     }
     response |= {name: value for name, value in maybe.items() if value is not None}
     context: dict[str, Any] = {
-        "prompt": subject.prompt or [dict(message) for message in subject.messages],
+        "prompt": subject.prompt
+        if subject.prompt or not subject.messages
+        else list(map(dict, subject.messages)),
         "vars": dict(subject.vars),
         "test": dict(subject.test),
         "provider": {"config": dict(subject.provider_config)},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from promptship.evals.assertions.base import Assertion, Prepared, WithOpposite
-from promptship.evals.combining import combined
+from promptship.evals.combining import combined, weighted_means
 from promptship.evals.score import Judged, Part, Subject, inverted
 
 
@@ -53,6 +53,7 @@ class AssertSet:
             combined(parts, [part.weight for part in parts], self.threshold),
             judge_tokens=sum(judged.judge_tokens for _, judged in asked),
             judge_cost_usd=sum(judged.judge_cost_usd for _, judged in asked),
+            judge_unpriced=sum(judged.judge_unpriced for _, judged in asked),
             named=_named(asked),
             parts=parts,
         )
@@ -66,14 +67,7 @@ def _part(member: Prepared, judged: Judged) -> Part:
 
 
 def _named(asked: Sequence[tuple[Prepared, Judged]]) -> dict[str, float]:
-    """Weighted mean of the further scores of the members; plain mean when all weigh 0."""
-    found: dict[str, list[tuple[float, float]]] = {}
-    for member, judged in asked:
-        for name, score in judged.named.items():
-            found.setdefault(name, []).append((score, member.weight))
-    means = {}
-    for name, scores in found.items():
-        total = sum(weight for _, weight in scores)
-        plain = sum(score for score, _ in scores) / len(scores)
-        means[name] = sum(score * weight for score, weight in scores) / total if total else plain
-    return means
+    """The further scores of the members."""
+    return weighted_means(
+        (name, score, member.weight) for member, judged in asked for name, score in judged.named.items()
+    )

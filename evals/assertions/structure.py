@@ -122,7 +122,8 @@ def json_like(*, anywhere: bool) -> Maker:
     def make(spec: AssertionSpec, context: BuildContext) -> Json:
         promptfoo = context.dialect is Dialect.PROMPTFOO
         schema, problem = _schema(
-            None if promptfoo and not spec.value else spec.value, DRAFT_07 if promptfoo else ""
+            None if promptfoo and not spec.value and spec.value != [] else spec.value,
+            DRAFT_07 if promptfoo else "",
         )
         if problem and not promptfoo:
             raise invalid("value", shown(spec.value), f"expected a JSON Schema: {problem}")

@@ -114,7 +114,7 @@ class ValidCalls:
             calls = self._calls(self._value(subject))
         except NoCalls as error:
             return Judged(yes_or_no(False, str(error)))
-        functions = declared(subject.provider_config)
+        functions = declared(self._given(subject.provider_config))
         if not functions and not self.strict:
             return Judged(Unscored("the model was given no functions to call"))
         for name, arguments in calls:
@@ -127,6 +127,11 @@ class ValidCalls:
             if problem:
                 return Judged(yes_or_no(False, f"its call of {name!r}: {problem}"))
         return Judged(yes_or_no(True, ""))
+
+    def _given(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The part of the parameters that counts: promptfoo looks for each form of calls under its own name."""
+        own = {"tools": "tools", "function": "functions"}.get(self.form)
+        return {own: config.get(own)} if self.strict and own else config
 
     def _value(self, subject: Subject) -> Any:
         if subject.value is not None:

@@ -115,15 +115,6 @@ def list_value(spec: AssertionSpec, context: BuildContext | None = None) -> tupl
     return tuple(items)
 
 
-def whole_number(value: object, key: str) -> int | None:
-    """A count in an object's key, at least 0; None: it is not there."""
-    if value is None:
-        return None
-    if not is_number(value) or not isinstance(value, int | float) or value < 0 or value != int(value):
-        raise invalid(key, shown(value), "expected a whole number, at least 0")
-    return int(value)
-
-
 def object_value(spec: AssertionSpec, context: BuildContext, known: frozenset[str]) -> dict[str, Any]:
     """`value` as an object; unknown keys are errors, but not in promptfoo's dialect."""
     if not isinstance(spec.value, dict):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import atanh, sqrt, tanh
+from statistics import NormalDist
 
 import numpy as np
-from scipy import special
 
-from promptship.evals.statistics import Floats, mean_of, with_one_more
+from promptship.evals.statistics import Floats, mean_of, student, with_one_more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def share(values: Sequence[bool], cases: Sequence[str], alpha: float) -> Measure
     if not values:
         return None
     count = len(values) / design_effect(values, cases)
-    value, z = sum(values) / len(values), _normal(alpha)
+    value, z = sum(values) / len(values), _quantile(alpha, cases)
     middle = (value + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * sqrt(value * (1 - value) / count + z**2 / (4 * count**2))
     return Measured(value=value, low=max(0.0, middle - half), high=min(1.0, middle + half))
@@ -136,7 +136,7 @@ def kappa_measured(pairs: Sequence[Pair], alpha: float) -> Measured | None:
         return None
     agreed = [one.human == one.judge for one in pairs]
     error = kappa_error(counts) * sqrt(design_effect(agreed, [one.case for one in pairs]))
-    half = _normal(alpha) * error
+    half = _quantile(alpha, [one.case for one in pairs]) * error
     return Measured(value=value, low=max(-1.0, value - half), high=min(1.0, value + half))
 
 
@@ -184,5 +184,13 @@ def _ranks(values: Floats) -> Floats:
     return ranks
 
 
+def _quantile(alpha: float, cases: Sequence[str]) -> float:
+    """The normal one; Student's where several labels share a case, because their variance is then estimated from few cases."""
+    groups = len(units(cases))
+    if groups in {1, len(cases)}:
+        return _normal(alpha)
+    return student(alpha / 2, groups - 1)
+
+
 def _normal(alpha: float) -> float:
-    return float(special.ndtri(1 - alpha / 2))
+    return NormalDist().inv_cdf(1 - alpha / 2)

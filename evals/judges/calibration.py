@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,9 @@ LABELS_MIN: Final = 30
 CLASS_MIN: Final = 10
 """Labels that pass, and labels that fail: with fewer, sensitivity or specificity is a guess."""
 ALPHA: Final = 0.05
+FOLDER: Final = "judges"
+ENDING: Final = ".calibration.json"
+AGAIN: Final = "make it again: promptship judge calibrate"
 
 
 class Moments(BaseModel):
@@ -49,7 +53,17 @@ class Calibration(BaseModel):
 
     name: str
     judge: str
-    """Model and fingerprint, or how the verdicts came."""
+    """Model and fingerprint, or how the verdicts came; several are joined by a comma."""
+    models: tuple[str, ...] = ()
+    """Models that answered, as their provider names them; empty: the verdicts stood in the file."""
+    fingerprints: tuple[str, ...] = ()
+    """The provider's names for the configurations that answered; empty: it gave none."""
+    at: date | None = None
+    """Day it was made, in UTC; None: made by an earlier release."""
+    labels_digest: str = ""
+    """Of the labels with their answers and rubrics, whatever their order: the same labels, the same digest."""
+    threshold: float | None = None
+    """Least score that passed, as of `llm-rubric`; None: the judge's own yes or no."""
     rubrics_version: str = RUBRICS_VERSION
     rubrics: tuple[str, ...] = ()
     """Digests of the rubrics that were judged by."""
@@ -80,6 +94,8 @@ class Answered:
     passed: bool | None
     score: float | None
     judge: str = ""
+    because: str = ""
+    """Why there is no verdict."""
 
 
 def measured(
@@ -88,9 +104,11 @@ def measured(
     name: str,
     file: str = "labels.csv",
     rubrics: Sequence[str] = (),
+    threshold: float | None = None,
+    at: date | None = None,
     alpha: float = ALPHA,
 ) -> Calibration:
-    """Hold verdicts against labels.
+    """Hold verdicts against labels. `at`: the day, in UTC; `threshold`: with which verdicts were taken.
 
     Raises:
         ConfigError: fewer than LABELS_MIN labels, or fewer than CLASS_MIN that pass or that fail.
@@ -104,12 +122,16 @@ def measured(
         for one in answered
         if one.passed is not None
     ]  # fmt: skip
-    _refuse_few([one.label.passed for one in answered], [pair.human for pair in pairs], file)
+    because = next((one.because for one in answered if one.because), "")
+    _refuse_few([one.label.passed for one in answered], [pair.human for pair in pairs], file, because)
     cases = [pair.case for pair in pairs]
     passing = [pair for pair in pairs if pair.human]
     failing = [pair for pair in pairs if not pair.human]
+    judges = sorted({one.judge for one in answered if one.judge})
     return Calibration(
-        name=name, judge=_judges(answered), labels=len(pairs), cases=len(agreement.units(cases)),
+        name=name, judge=", ".join(judges) or "verdicts from the file", at=at, threshold=threshold,
+        models=_parts(judges, 0), fingerprints=_parts(judges, 2), labels_digest=_labels_digest([one.label for one in answered]),
+        labels=len(pairs), cases=len(agreement.units(cases)),
         rubrics=tuple(sorted({_digest(rubric) for rubric in rubrics})),
         unscored=len(answered) - len(pairs), alpha=alpha, counts=agreement.counts_of(pairs),
         accuracy=_share([pair.human == pair.judge for pair in pairs], pairs, alpha),
@@ -131,16 +153,21 @@ def _graded(pairs: Sequence[Pair]) -> bool:
     return any(pair.human_score not in {0.0, 1.0, None} for pair in pairs)
 
 
-def _judges(answered: Sequence[Answered]) -> str:
-    found = sorted({one.judge for one in answered if one.judge})
-    return ", ".join(found) or "verdicts from the file"
+def _parts(judges: Sequence[str], part: int) -> tuple[str, ...]:
+    """Models (0) or fingerprints (2) of judges such as `gpt-4.1 fp_12`."""
+    return tuple(sorted({found for judge in judges if (found := judge.partition(" ")[part])}))
+
+
+def _labels_digest(labels: Sequence[Label]) -> str:
+    lines = sorted(json.dumps([one.case, one.input, one.output, one.rubric, one.score]) for one in labels)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _refuse_few(labels: Sequence[bool], scored: Sequence[bool], file: str) -> None:
+def _refuse_few(labels: Sequence[bool], scored: Sequence[bool], file: str, because: str = "") -> None:
     wanted = f"at least {LABELS_MIN} labels, {CLASS_MIN} of them passing and {CLASS_MIN} failing"
     if not _enough(labels):
         got = f"{len(labels)} labels, {sum(labels)} of them passing"
@@ -149,7 +176,7 @@ def _refuse_few(labels: Sequence[bool], scored: Sequence[bool], file: str) -> No
     if not _enough(scored):
         raise Unavailable(
             f"the judge gave only {len(scored)} of {len(labels)} labels a verdict ({sum(scored)} of them passing); "
-            f"wanted {wanted}"
+            f"wanted {wanted}{because and f'; {because}'}"
         )
 
 
@@ -183,6 +210,7 @@ async def calibrate(
     who: Any = None,
     concurrency: int = 8,
     file: str = "labels.csv",
+    at: date | None = None,
     alpha: float = ALPHA,
 ) -> Calibration:
     """Ask the judge about every label that has no verdict of it, and hold its verdicts against the people's.
@@ -196,6 +224,7 @@ async def calibrate(
         who: as an assertion's `provider`.
         concurrency: so many are asked at once.
         file: shown in errors.
+        at: the day, in UTC.
         alpha: of all intervals.
 
     Raises:
@@ -223,7 +252,9 @@ async def calibrate(
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     rubrics = [text for label in labels if (text := label.rubric or rubric)]
-    return measured([task.result() for task in asked], name=name, file=file, rubrics=rubrics, alpha=alpha)
+    return measured(
+        [task.result() for task in asked], name=name, file=file, rubrics=rubrics, threshold=threshold, at=at, alpha=alpha
+    )  # fmt: skip
 
 
 def _refuse_bare(labels: Sequence[Label], rubric: str, file: str) -> None:
@@ -252,7 +283,7 @@ def _answered(label: Label, judged: Judged) -> Answered:
     judge = judged.judge.removesuffix(RUBRICS_VERSION).strip()
     if isinstance(judged.score, Scored):
         return Answered(label=label, passed=judged.score.passed, score=judged.score.score, judge=judge)
-    return Answered(label=label, passed=None, score=None, judge=judge)
+    return Answered(label=label, passed=None, score=None, judge=judge, because=judged.score.reason)
 
 
 def outdated(calibration: Calibration, judge: str) -> str:
@@ -266,7 +297,21 @@ def outdated(calibration: Calibration, judge: str) -> str:
 
 def path_of(root: Path, name: str) -> Path:
     """Where a calibration is kept."""
-    return root / "judges" / f"{name}.calibration.json"
+    return root / FOLDER / f"{name}{ENDING}"
+
+
+def kept(root: Path) -> tuple[tuple[Calibration, ...], tuple[Problem, ...]]:
+    """Every calibration that is kept under `root`, by name, and what is wrong with those that cannot be read."""
+    found: list[Calibration] = []
+    problems: list[Problem] = []
+    for path in sorted((root / FOLDER).glob(f"*{ENDING}")):
+        try:
+            found.append(from_json(path.read_text(encoding="utf-8"), str(path)))
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(str(path), "", f"unreadable: {error}", "expected a calibration", AGAIN))
+        except ConfigError as error:
+            problems += error.problems
+    return tuple(found), tuple(problems)
 
 
 def to_json(calibration: Calibration) -> str:
@@ -279,8 +324,7 @@ def from_json(content: str, file: str) -> Calibration:
     try:
         return Calibration.model_validate_json(content)
     except ValidationError as error:
-        advice = "make it again: promptship judge calibrate"
         raise ConfigError(
-            Problem(file, ".".join(map(str, one["loc"])), repr(one["input"])[:60], one["msg"], advice)
+            Problem(file, ".".join(map(str, one["loc"])), repr(one["input"])[:60], one["msg"], AGAIN)
             for one in error.errors()
         ) from None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from promptship.evals.judges.agreement import Measured
 from promptship.evals.judges.calibration import Calibration
 from promptship.evals.judges.correction import Corrected
-from promptship.render.numbers import between, decimal, percent, points
+from promptship.numbers import between, decimal, percent, points
 
 _KAPPA = ((0.8, "almost perfect"), (0.6, "substantial"), (0.4, "moderate"), (0.2, "fair"), (0.0, "slight"))
 DRIFT_MAX = 3.0

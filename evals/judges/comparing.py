@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from promptship.evals.assertions.judged_asking import Hearing
 from promptship.evals.assertions.judged_compared import Compared
-from promptship.evals.assertions.judged_making import is_loose
+from promptship.evals.assertions.judged_making import reading
 from promptship.evals.assertions.judged_prompts import as_value
-from promptship.evals.assertions.judged_reading import Unread, either, whole_object
+from promptship.evals.assertions.judged_reading import Unread, whole_object
 from promptship.evals.services import Services
 
 WIN = 1.0
 TIE = 0.5
 LOSS = 0.0
+_GRADED: Final = re.compile(r"""["'](?:pass|score)["']\s*:""")
+"""What a judge of one answer says."""
 
 
 async def compared(
@@ -79,7 +81,7 @@ async def _pick(
     def counted(reply: str) -> str | None:
         return _counted(reply, order)
 
-    read = either(numbered, counted) if is_loose(spec.orders) else numbered
+    read = reading(spec.orders, numbered, counted)
     return await hearing.say(await spec.orders.messages(services, parts, filled), read)
 
 
@@ -92,8 +94,10 @@ def _numbered(reply: str, order: Sequence[str]) -> str | None:
 
 
 def _counted(reply: str, order: Sequence[str]) -> str | None:
-    """The first number in a text, counted from 0, as promptfoo's orders ask for."""
-    found = re.search(r"\d+", reply)
-    if found is None or len(found[0]) > 9 or int(found[0]) >= len(order):  # noqa: PLR2004 - more answers than that
+    """The first number in a text, counted from 0, as promptfoo's orders ask for; a verdict or a share is no such number."""
+    found = re.search(r"\d+(?:\.\d+)?", reply)
+    if _GRADED.search(reply) is not None or found is None or "." in found[0]:
+        raise Unread("it names no answer by its number")
+    if len(found[0]) > 9 or int(found[0]) >= len(order):  # noqa: PLR2004 - more answers than that
         raise Unread(f"it names no answer from 0 to {len(order) - 1}")
     return order[int(found[0])]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from math import sqrt
+from statistics import NormalDist
 from typing import Final
-
-from scipy import special
 
 from promptship.evals.judges.calibration import Calibration, Moments
 from promptship.evals.score import Unscored
+from promptship.evals.statistics import student
 
 SEES_MIN: Final = 0.1
 """Below this sum of sensitivity and specificity minus 1 a judge tells good from bad hardly better than a coin."""
@@ -96,7 +96,7 @@ def _prediction_powered(
     value = moments.mean_human + weight * (rate - moments.mean_judge)
     rest = moments.variance_human - 2 * weight * moments.covariance + weight**2 * moments.variance_judge
     error = sqrt(max(0.0, rest) / few + weight**2 * spread / many)
-    half = float(special.stdtrit(few - 1, 1 - alpha / 2)) * error
+    half = student(alpha / 2, few - 1) * error
     return _corrected(value, half, rate, weight, Assuming.SAME_ANSWERS, drift)
 
 
@@ -116,7 +116,7 @@ def _rogan_gladen(
     value = min(1.0, max(0.0, (rate + specificity - 1) / sees))
     of_judge = value**2 * sensitivity * (1 - sensitivity) / (good + 2)
     of_judge += (1 - value) ** 2 * specificity * (1 - specificity) / (bad + 2)
-    half = float(special.ndtri(1 - alpha / 2)) * sqrt(variance + of_judge) / sees
+    half = NormalDist().inv_cdf(1 - alpha / 2) * sqrt(variance + of_judge) / sees
     return _corrected(value, half, rate, 1.0, Assuming.SAME_ERRORS, drift)
 
 

@@ -65,10 +65,11 @@ class NativeGraders:
 
         endpoint = self._endpoint(request.model)
         asking = Anew(self._asking) if anew else self._asking
-        answer = await asking.answer(endpoint, once, key=_key(endpoint, request))
+        answer = await asking.answer(endpoint, once, model=request.model, key=_key(endpoint, request))
         spent = Spent(
             tokens=(answer.tokens_in or 0) + (answer.tokens_out or 0),
             cost_usd=0.0 if answer.cached else answer.cost_usd or 0.0,
+            unpriced=int(not answer.cached and answer.cost_usd is None),
             cached=answer.cached,
             model=answer.model or request.model,
             fingerprint=answer.fingerprint,
@@ -81,15 +82,15 @@ class NativeGraders:
         """One vector per text. Raises Unavailable, Refused, ConfigError."""
         model = _name(who, self._settings.embeddings, "judge.embeddings")
         vectors, tokens = await self._asking.limited(
-            self._endpoint(model), lambda: self._models.embed(model, texts)
+            self._endpoint(model), lambda: self._models.embed(model, texts), model=model
         )
-        return vectors, Spent(tokens=tokens, model=model)
+        return vectors, Spent(tokens=tokens, unpriced=1, model=model)
 
     async def moderate(self, asked: str, said: str, *, who: Any = None) -> tuple[Mapping[str, float], Spent]:
         """Flagged categories of what was said. Raises Unavailable, Refused, ConfigError."""
         model = _name(who, self._settings.moderation, "judge.moderation")
         flags = await self._asking.limited(
-            self._endpoint(model), lambda: self._models.moderate(model, asked, said)
+            self._endpoint(model), lambda: self._models.moderate(model, asked, said), model=model
         )
         return flags, Spent(model=model)
 

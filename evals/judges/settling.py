@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from promptship.errors import Refused
 from promptship.evals.assertions.base import Dialect
-from promptship.evals.assertions.judged import NOT_VOTING
+from promptship.evals.assertions.catalogue import NOT_VOTING
 from promptship.evals.assertions.judged_asking import Hearing, heard
 from promptship.evals.assertions.judged_compared import MAX_SCORE, PAIRWISE, Compared
 from promptship.evals.assertions.judged_making import ROUNDING
@@ -117,7 +117,7 @@ async def _contest(
         judged = await heard(services, spec.who, work)
     except Refused as error:
         judged = Judged(Unscored("the judge's provider refused the key", str(error)))
-    free = replace(judged, judge_tokens=0, judge_cost_usd=0.0)
+    free = replace(judged, judge_tokens=0, judge_cost_usd=0.0, judge_unpriced=0)
     return {
         number: _Found(_as_score(scores[place]) if scores else judged.score, free if place else judged)
         for place, number in enumerate(there)
@@ -240,6 +240,7 @@ def _with(row: Row, spec: Compared, found: _Found | None, comparison: Comparison
         row, asserted=asserted, named=named, score=score,
         judge_tokens=row.judge_tokens + found.judged.judge_tokens,
         judge_cost_usd=row.judge_cost_usd + found.judged.judge_cost_usd,
+        judge_unpriced=row.judge_unpriced + found.judged.judge_unpriced,
     )  # fmt: skip
 
 

@@ -11,16 +11,25 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from promptship.errors import ConfigError, PromptshipError
-from promptship.evals.assertions import NEEDS_JUDGE, AssertionSpec, BuildContext, Dialect, Prepared, build
+from promptship.evals.assertions import (
+    ASKS_MODELS,
+    NEEDS_JUDGE,
+    AssertionSpec,
+    BuildContext,
+    Dialect,
+    Prepared,
+    build,
+)
 from promptship.evals.calls import unanswered
 from promptship.evals.promptfoo.assertion_types import COMPARING, NOT, SET
 from promptship.evals.promptfoo.calling import is_script, script_of
+from promptship.evals.promptfoo.counting import Counted
 from promptship.evals.promptfoo.model import TestCase
 from promptship.evals.promptfoo.nunjucks import Nunjucks, TemplateError
 from promptship.evals.promptfoo.scoring import Vote, total
 from promptship.evals.rows import Asserted, Row
 from promptship.evals.score import Judged, Part, Scored, Subject, Unscored
-from promptship.evals.services import ScriptFailed, Services
+from promptship.evals.services import ScriptFailed, Services, Usage
 from promptship.evals.units import Settle
 
 if TYPE_CHECKING:
@@ -58,6 +67,7 @@ class Outcome:
     votes: tuple[Vote, ...] = ()
     judge_tokens: int = 0
     judge_cost_usd: float = 0.0
+    judge_unpriced: int = 0
 
 
 @dataclass(slots=True)
@@ -87,6 +97,7 @@ class Assertions:
             places[place].append(vote)
             outcome.judge_tokens += judged.judge_tokens
             outcome.judge_cost_usd += judged.judge_cost_usd
+            outcome.judge_unpriced += judged.judge_unpriced
         outcome.votes = tuple(
             self._set(case.asserts[place], votes, subject)
             if case.asserts[place].get("type") == SET
@@ -155,13 +166,16 @@ class Assertions:
                 metric=metric,
             )
             return Vote(asserted=asserted), judged
+        counted = None
+        if prepared.type.removeprefix(NOT) in ASKS_MODELS:
+            subject, counted = Counted.of(subject)
         try:
             judged = await prepared.assertion.judge(subject)
         except PromptshipError as error:
             missing = unanswered(error)
             reason = missing.reason.replace("the provider", "the judge's provider")
             judged = Judged(Unscored(reason, missing.detail))
-        return _vote(raw, prepared, judged), judged
+        return _vote(raw, prepared, judged, Usage() if counted is None else counted.usage), judged
 
     async def _prepared(self, raw: Mapping[str, Any], case: TestCase, subject: Subject) -> Prepared:
         """Built anew only when value, judge or orders are not those of an earlier row."""
@@ -183,6 +197,8 @@ class Assertions:
         given = {name: raw[name] for name in KEYS if raw.get(name) is not None}
         more = {"value": value, "metric": metric, "provider": provider, "rubricPrompt": orders}
         given |= {name: item for name, item in more.items() if item is not None}
+        if "value" in raw:
+            given.setdefault("value", None)  # null is a value: equals compares with it
         try:
             prepared = build(AssertionSpec.model_validate(given), self.context)
         except ConfigError as error:
@@ -263,7 +279,7 @@ class Assertions:
         metric = self._metric(raw, subject)
         asserted = Asserted(
             label=metric or SET, turn=0, score=whole.score, type=SET, weight=_weight(raw), metric=metric,
-            parts=tuple(vote.asserted for vote in members),
+            named=whole.named, named_weights=whole.named_weights, parts=tuple(vote.asserted for vote in members),
         )  # fmt: skip
         return Vote(asserted=asserted, named=whole.named, named_weights=whole.named_weights)
 
@@ -277,11 +293,11 @@ def _unsettled(why: str) -> Settle:
     return settled
 
 
-def _vote(raw: Mapping[str, Any], prepared: Prepared, judged: Judged) -> Vote:
+def _vote(raw: Mapping[str, Any], prepared: Prepared, judged: Judged, usage: Usage) -> Vote:
     asserted = Asserted(
         label=prepared.label, turn=0, score=judged.score, type=prepared.type, weight=prepared.weight, metric=prepared.metric,
-        value=prepared.value, judge_tokens=judged.judge_tokens, said=judged.said, judge=judged.judge,
-        parts=tuple(_part(part) for part in judged.parts),
+        value=prepared.value, judge_tokens=judged.judge_tokens, judge_usage=usage, said=judged.said, judge=judged.judge,
+        named=judged.named, parts=tuple(_part(part) for part in judged.parts),
     )  # fmt: skip
     attacked = prepared.type == "guardrails" and (raw.get("config") or {}).get("purpose") == "redteam"
     stopped = attacked and isinstance(judged.score, Scored) and not judged.score.passed

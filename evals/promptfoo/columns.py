@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from typing import Any, Final
 
 from promptship.errors import ConfigError, Problem
 from promptship.evals.promptfoo.contents import Contents
-from promptship.evals.promptfoo.model import Config, PromptSpec, Provider, ProviderSpec, TestCase
+from promptship.evals.promptfoo.model import Config, Identified, PromptSpec, Provider, ProviderSpec, TestCase
 from promptship.evals.promptfoo.prompts import matches
 from promptship.evals.rows import ArmFacts
+from promptship.evals.services import Scripts
 
 _NAME_MAX: Final = 80
 """Characters of a prompt's name in reports."""
@@ -30,37 +32,50 @@ class Column:
     """SHA-256 of the prompt's label, as results name it."""
     label: str = ""
     """The provider's label as configured; empty: it has none."""
+    configured: str = ""
+    """The provider's id as configured."""
     transform: str | None = None
     delay_ms: float = 0.0
     digest: str = ""
     """Of provider and prompt, with the files they stand in."""
 
 
-def columns(
-    config: Config, make: Callable[[ProviderSpec], Provider], contents: Contents
-) -> tuple[Column, ...]:
-    """One per provider and prompt it is asked. Raises ConfigError: every provider that cannot be made."""
-    found: list[Column] = []
+async def providers_of(
+    specs: Sequence[ProviderSpec], make: Callable[[ProviderSpec], Provider], scripts: Scripts
+) -> tuple[Provider, ...]:
+    """One per specification. Raises ConfigError: every provider that cannot be made."""
+    found: list[Provider] = []
     problems: list[Problem] = []
-    names: set[str] = set()
-    for spec in config.providers:
+    for spec in specs:
         try:
-            provider = make(spec)
+            found.append(make(spec))
         except ConfigError as error:
             problems.extend(error.problems)
-            continue
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))
+    asked = [one.identified(scripts) if isinstance(one, Identified) else _itself(one) for one in found]
+    return tuple(await asyncio.gather(*asked))
+
+
+async def _itself(provider: Provider) -> Provider:
+    return provider
+
+
+def columns(config: Config, providers: Sequence[Provider], contents: Contents) -> tuple[Column, ...]:
+    """One per provider and prompt it is asked."""
+    found: list[Column] = []
+    names: set[str] = set()
+    for spec, provider in zip(config.providers, providers, strict=True):
         asked = [prompt for prompt in config.prompts if _is_asked(spec, prompt)]
         for prompt in asked:
             prompt_id = hashlib.sha256(prompt.label.encode()).hexdigest()
             found.append(
                 Column(
                     index=len(found), arm=_arm(spec.label or provider.id, prompt_id, names), provider=provider, prompt=prompt,
-                    prompt_id=prompt_id, label=spec.label, transform=spec.transform, delay_ms=spec.delay_ms,
+                    prompt_id=prompt_id, label=spec.label, configured=spec.id, transform=spec.transform, delay_ms=spec.delay_ms,
                     digest=contents.digest([_spec(spec), _prompt(prompt)]),
                 )
             )  # fmt: skip
-    if problems:
-        raise ConfigError(problems)
     return tuple(found)
 
 
@@ -104,7 +119,7 @@ def provider_matches(name: str, column: Column) -> bool:
     """Whether a test's `providers` entry means a column's provider: label, id, `start*`, or all that begin with `start:`."""
     return any(
         known == name or known.startswith(f"{name}:") or (name.endswith("*") and known.startswith(name[:-1]))
-        for known in (column.label, column.provider.id)
+        for known in (column.label, column.provider.id, column.configured)
         if known
     )
 

@@ -32,6 +32,7 @@ from promptship.evals.promptfoo.places import Places, assertions_of
 from promptship.evals.promptfoo.prompts import matches
 from promptship.evals.promptfoo.references import FILE, read_text
 from promptship.evals.promptfoo.slips import TEST_KEYS, odd_keys
+from promptship.evals.promptfoo.template_checks import missing_templates
 
 _SET_KEYS: Final = frozenset({"type", "assert", "weight", "metric", "threshold", "config"})
 _NUMBERS: Final = ("threshold", "weight")
@@ -54,11 +55,10 @@ _TRIED_MAX: Final = 2_000
 """So many assertions are made before the run to see whether they can be."""
 
 
-def check(cases: Sequence[TestCase], columns: Sequence[Column], config: Config) -> None:
-    """Refuse what cannot be meant: unknown assertion types, values of the wrong kind, names that nothing has.
+def check(cases: Sequence[TestCase], columns: Sequence[Column] | None, config: Config) -> tuple[Problem, ...]:
+    """What cannot be meant: unknown assertion types, values of the wrong kind, names that nothing has.
 
-    Raises:
-        ConfigError: all of it at once; each assertion is named where it is first used.
+    Each assertion is named where it is first used. `columns` None: they cannot be made, so nobody knows the names of providers.
     """
     problems: dict[Problem, None] = {}
     for raw, where, key in assertions_of(cases, config):
@@ -66,16 +66,15 @@ def check(cases: Sequence[TestCase], columns: Sequence[Column], config: Config) 
         problems.update(dict.fromkeys(_missing(raw, where, key, config.base)))
     for case in cases:
         for name in case.providers:
-            if not any(provider_matches(name, column) for column in columns):
+            if columns is not None and not any(provider_matches(name, column) for column in columns):
                 known = ", ".join(dict.fromkeys(column.label or column.provider.id for column in columns))
                 problems[Problem(case.where, "providers", repr(name), f"expected one of {known}")] = None
         for name in case.prompts:
             if not any(matches(prompt, (name,)) for prompt in config.prompts):
                 known = ", ".join(prompt.label[:40] for prompt in config.prompts)
                 problems[Problem(case.where, "prompts", repr(name), f"expected one of {known}")] = None
-    if problems:
-        places = Places(config)
-        raise ConfigError(dict.fromkeys(places.problem(problem) for problem in problems))
+    places = Places(config)
+    return tuple(dict.fromkeys(places.problem(problem) for problem in problems))
 
 
 def report(
@@ -104,6 +103,12 @@ def report(
         notes.update({replace(note, where=places.shown(where, key)): None for note in found})
     for note in dict.fromkeys(note for case in cases for note in _about_case(case)):
         notes[replace(note, where=places.shown(note.where))] = None
+    for where, key, name in missing_templates(cases, columns, config):
+        what = f"there is no template {name}; the rows that need it have no score"
+        advice = f"names of templates start at {Path.cwd()}, where the command was started"
+        notes[Note(where=places.shown(where, key), effect=Effect.UNSUPPORTED, what=what, advice=advice)] = (
+            None
+        )
     unused = [column for column in columns if not any(_asked(column, case) for case in cases)]
     for column in unused:
         what = f"{column.label or column.provider.id} is asked nothing: no test names it"

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from promptship.evals.promptfoo.calling import split_function
+from promptship.evals.promptfoo.included import templates_of
 
 
 class Contents:
@@ -19,7 +20,7 @@ class Contents:
         self._files: dict[str, str] = {}
 
     def digest(self, value: Any) -> str:
-        """Of plain data, and of what is in the files that it names as `file://path`."""
+        """Of plain data, and of what is in the files that it names as `file://path` or in its templates."""
         named: dict[str, str] = {}
         self._look(value, named)
         return hashlib.sha256(
@@ -30,6 +31,8 @@ class Contents:
         if isinstance(value, str):
             if value.startswith("file://"):
                 named[value] = self._file(value)
+            for name, content in templates_of(value, Path.cwd()).items():
+                named[f"template {name}"] = hashlib.sha256(content or b"").hexdigest()
         elif isinstance(value, dict):
             for item in value.values():
                 self._look(item, named)

@@ -75,11 +75,6 @@ def visible_env(env: Mapping[str, str], own: Mapping[str, Any]) -> dict[str, str
     return seen | {name: javascript_text.text(value) for name, value in own.items() if value is not None}
 
 
-def renderer_of(env: Mapping[str, str], own: Mapping[str, Any]) -> Nunjucks:
-    """A renderer without own filters; PROMPTFOO_DISABLE_TEMPLATING makes it leave everything as it is."""
-    return Nunjucks(env=visible_env(env, own), enabled=not is_on(env, "PROMPTFOO_DISABLE_TEMPLATING"))
-
-
 def render_env(value: Any, env: Mapping[str, str], *, enabled: bool = True) -> Any:
     """A value with the tags filled in that use `env`; all others stay, and so do those whose variable is not set.
 

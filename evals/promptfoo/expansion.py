@@ -84,6 +84,9 @@ async def expand(
         except ConfigError as error:
             problems.extend(error.problems)
             continue
+        if filters.earlier is not None:
+            said = merged.get("description")
+            combinations = [values for values in combinations if filters.earlier.has(values, said)]
         repeats = _repeats(merged.get("options"), repeat)
         if merged.get("prompts") != [] and merged.get("providers") != []:
             start = len(cases)

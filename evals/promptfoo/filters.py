@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from promptship.errors import ConfigError, Problem
+from promptship.evals.promptfoo.earlier import Earlier
 
 T = TypeVar("T")
 
@@ -34,6 +35,8 @@ class Filters:
     """A regular expression for id or label."""
     prompts: str | None = None
     """A regular expression for the label."""
+    earlier: Earlier | None = None
+    """Only tests that did not pass then, after their variables are multiplied out."""
 
 
 def selected(tests: Sequence[T], filters: Filters, data: Callable[[T], Mapping[str, Any]]) -> list[T]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from promptship.chat import ChatAnswer
 from promptship.errors import ConfigError, Problem
 from promptship.evals.calls import Anew
 from promptship.evals.promptfoo.javascript_text import json_text
@@ -24,7 +25,9 @@ from promptship.evals.promptfoo.providers.measuring import (
     moderator,
 )
 from promptship.evals.promptfoo.providers.registry import Providers
-from promptship.evals.services import Scripts, Spent
+from promptship.evals.promptfoo.references import FILE, read_text
+from promptship.evals.promptfoo.yaml_text import read_document
+from promptship.evals.services import Scripts, Spent, Usage
 from promptship.evals.units import Asking
 
 KINDS: Final = ("text", "embedding", "moderation", "classification")
@@ -63,18 +66,17 @@ class PromptfooGraders:
         self, messages: Sequence[Mapping[str, Any]], *, who: Any = None, anew: bool = False
     ) -> tuple[str, Spent]:
         """Text that the judge answers. Raises Unavailable, Refused, ConfigError."""
-        spec = self._spec(who, "text")
-        key = _key(spec)
-        provider = self._texts.get(key)
-        if provider is None:
-            provider = self._texts[key] = self.providers.make(spec)
+        provider = self.judge(who)
         prompt = json_text([dict(message) for message in messages])
         asking = Anew(self.asking) if anew else self.asking
         answer = await provider.call(prompt, CallContext(prompt_label="grader"), asking, self.scripts)
         text = answer.text if answer.value is None or answer.text else json_text(answer.value)
+        tokens = (answer.tokens_in or 0) + (answer.tokens_out or 0)
         spent = Spent(
-            tokens=(answer.tokens_in or 0) + (answer.tokens_out or 0),
+            tokens=tokens,
+            usage=_usage(answer),
             cost_usd=0.0 if answer.cached else answer.cost_usd or 0.0,
+            unpriced=int(not answer.cached and answer.cost_usd is None),
             cached=answer.cached,
             model=answer.model or provider.id,
             fingerprint=answer.fingerprint,
@@ -85,32 +87,59 @@ class PromptfooGraders:
         self, texts: Sequence[str], *, who: Any = None
     ) -> tuple[Sequence[Sequence[float]], Spent]:
         """One vector per text. Raises Unavailable, Refused, ConfigError."""
-        spec = self._spec(who, "embedding")
-        key = _key(spec)
-        embed = self._embedders.get(key)
-        if embed is None:
-            embed = self._embedders[key] = embedder(spec, self.providers.tools)
+        spec, embed = self._embedder(who)
         vectors, tokens = await embed(texts, self.asking)
-        return vectors, Spent(tokens=tokens, model=spec.id)
+        return vectors, Spent(
+            tokens=tokens, usage=Usage(prompt=tokens, requests=1), unpriced=1, model=spec.id
+        )
 
     async def moderate(self, asked: str, said: str, *, who: Any = None) -> tuple[Mapping[str, float], Spent]:
         """Flagged categories of what was said. Raises Unavailable, Refused, ConfigError."""
         del asked
-        spec = self._spec(who, "moderation")
-        key = _key(spec)
-        moderate = self._moderators.get(key)
-        if moderate is None:
-            moderate = self._moderators[key] = moderator(spec, self.providers.tools)
+        spec, moderate = self._moderator(who)
         return await moderate(said, self.asking), Spent(model=spec.id)
 
     async def classify(self, text: str, *, who: Any = None) -> tuple[Mapping[str, float], Spent]:
         """Score of every label. Raises Unavailable, Refused, ConfigError."""
+        spec, classify = self._classifier(who)
+        return await classify(text, self.asking), Spent(model=spec.id)
+
+    def ready(self, who: Any, kind: str) -> None:
+        """Make the provider that answers a kind of question. Raises ConfigError: none can, or its key is missing."""
+        makers = {
+            "text": self.judge, "embedding": self._embedder, "moderation": self._moderator,
+            "classification": self._classifier,
+        }  # fmt: skip
+        makers[kind](who)
+
+    def judge(self, who: Any) -> Provider:
+        """The provider that answers in text. Raises ConfigError."""
+        spec = self._spec(who, "text")
+        key = _key(spec)
+        if key not in self._texts:
+            self._texts[key] = self.providers.make(spec)
+        return self._texts[key]
+
+    def _embedder(self, who: Any) -> tuple[ProviderSpec, Embed]:
+        spec = self._spec(who, "embedding")
+        key = _key(spec)
+        if key not in self._embedders:
+            self._embedders[key] = embedder(spec, self.providers.tools)
+        return spec, self._embedders[key]
+
+    def _moderator(self, who: Any) -> tuple[ProviderSpec, Moderate]:
+        spec = self._spec(who, "moderation")
+        key = _key(spec)
+        if key not in self._moderators:
+            self._moderators[key] = moderator(spec, self.providers.tools)
+        return spec, self._moderators[key]
+
+    def _classifier(self, who: Any) -> tuple[ProviderSpec, Classify]:
         spec = self._spec(who, "classification")
         key = _key(spec)
-        classify = self._classifiers.get(key)
-        if classify is None:
-            classify = self._classifiers[key] = classifier(spec, self.providers.tools)
-        return await classify(text, self.asking), Spent(model=spec.id)
+        if key not in self._classifiers:
+            self._classifiers[key] = classifier(spec, self.providers.tools)
+        return spec, self._classifiers[key]
 
     def _spec(self, who: Any, kind: str) -> ProviderSpec:
         for given in (who, self.default):
@@ -134,6 +163,10 @@ def spec_of(given: Any, base: Path) -> ProviderSpec:
     """A provider's reference as a provider. Raises ConfigError: it is none."""
     if isinstance(given, ProviderSpec):
         return given
+    if isinstance(given, str) and given.startswith(FILE) and given.endswith((".yaml", ".yml", ".json")):
+        path = base / given.removeprefix(FILE)
+        written = read_document(str(path), read_text(path)).data
+        given = written[0] if isinstance(written, list) and written else written
     if isinstance(given, str):
         return ProviderSpec(id=given, base=base)
     if isinstance(given, Mapping) and isinstance(given.get("id"), str):
@@ -201,6 +234,14 @@ def _defaults(env: Mapping[str, str]) -> list[tuple[bool, dict[str, str]]]:
             {"text": "mistral:mistral-large-latest", "embedding": "mistral:embedding:mistral-embed"},
         ),
     ]  # fmt: skip
+
+
+def _usage(answer: ChatAnswer) -> Usage:
+    """An answer from the cache is all `cached`, as in promptfoo."""
+    prompt, completion = answer.tokens_in or 0, answer.tokens_out or 0
+    if answer.cached:
+        return Usage(cached=prompt + completion)
+    return Usage(prompt=prompt, completion=completion, requests=1)
 
 
 def _key(spec: ProviderSpec) -> bytes:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from promptship.evals.assertions import NEEDS_JUDGE
+from promptship import __version__
+from promptship.evals.assertions.judged_orders import RUBRICS_VERSION
+from promptship.evals.judge_questions import questions
 from promptship.evals.promptfoo.assertion_types import COMPARING, NOT, SET
 from promptship.evals.promptfoo.columns import Column, columns_of
 from promptship.evals.promptfoo.contents import Contents
@@ -72,18 +74,26 @@ def rows_of(cases: Sequence[TestCase], columns: Sequence[Column]) -> int:
     return sum(len(columns_of(case, columns)) * (case.repeat or 1) for case in cases)
 
 
-def judge_calls_of(cases: Sequence[TestCase], columns: Sequence[Column]) -> int:
-    """The least number of questions to judges: one for each judged assertion of a row; some types ask more than once."""
-    return sum(
-        (len(columns_of(case, columns)) * (case.repeat or 1)) * sum(map(_judged, case.asserts))
-        for case in cases
-    )
+def judge_calls_of(cases: Sequence[TestCase], columns: Sequence[Column]) -> tuple[int, int]:
+    """Questions to judges as a rule, and at most."""
+    usual = most = 0
+    for case in cases:
+        rows, repeat = len(columns_of(case, columns)), case.repeat or 1
+        for name, criteria in _judged(case.asserts):
+            times = repeat * (int(rows > 1) if name in COMPARING else rows)
+            one, one_max = questions(name, criteria=criteria)
+            usual, most = usual + times * one, most + times * one_max
+    return usual, most
 
 
-def _judged(raw: Mapping[str, Any]) -> int:
-    if raw.get("type") == SET:
-        return sum(map(_judged, raw.get("assert") or ()))
-    return str(raw.get("type")).removeprefix(NOT) in NEEDS_JUDGE
+def _judged(asserts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
+    """Type and number of criteria of each assertion, of a set those of its members."""
+    for raw in asserts:
+        if raw.get("type") == SET:
+            yield from _judged(raw.get("assert") or ())
+        else:
+            value = raw.get("value")
+            yield str(raw.get("type")).removeprefix(NOT), len(value) if isinstance(value, list) else 1
 
 
 def case_facts(cases: Sequence[TestCase]) -> tuple[CaseFacts, ...]:
@@ -119,5 +129,5 @@ def run_digest(
     parts = [column.digest for column in columns]
     parts += [f"{digest} {case.repeat}" for digest, case in zip(digests, cases, strict=True)]
     more = [dict(config.nunjucks_filters), list(config.extensions), list(config.derived_metrics)]
-    parts.append(contents.digest(more))
+    parts += [contents.digest(more), __version__, str(RUBRICS_VERSION)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from promptship.evals.promptfoo.arithmetic import Compiled, Unreadable, compiled
+from promptship.evals.promptfoo.scoring import counts_as_passed
 from promptship.evals.rows import Asserted, Row
 from promptship.evals.score import Scored
+from promptship.evals.services import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,15 @@ class Tokens:
     total: int = 0
     requests: int = 0
     judges: int = 0
+    """Tokens of judges in all."""
+    judging: Usage = field(default_factory=Usage)
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(
+            prompt=self.prompt + other.prompt, completion=self.completion + other.completion, cached=self.cached + other.cached,
+            total=self.total + other.total, requests=self.requests + other.requests, judges=self.judges + other.judges,
+            judging=self.judging + other.judging,
+        )  # fmt: skip
 
     def add(self, row: Row, *, asked: bool) -> None:
         """Count a row in. `asked`: a provider was asked for it."""
@@ -56,28 +67,30 @@ class Tokens:
         self.completion += row.tokens_out or 0
         self.total += spent
         self.cached += spent if row.cached else 0
-        self.requests += asked
+        self.requests += asked and bool(row.answers)
         self.judges += row.judge_tokens
+        self.judging += judge_usage(row)
 
     def shape(self) -> dict[str, Any]:
         """As it stands in results."""
-        return token_usage(self.prompt, self.completion, self.cached, self.total, self.requests, self.judges)
+        judging = self.judging
+        return {
+            "prompt": self.prompt, "completion": self.completion, "cached": self.cached, "total": self.total,
+            "numRequests": self.requests, "completionDetails": completion_details(),
+            "assertions": {
+                "total": self.judges, "prompt": judging.prompt, "completion": judging.completion, "cached": judging.cached,
+                "numRequests": judging.requests, "completionDetails": completion_details(),
+            },
+        }  # fmt: skip
 
 
-def token_usage(
-    prompt: int, completion: int, cached: int, total: int, requests: int, judges: int
-) -> dict[str, Any]:
-    """Token counts in promptfoo's shape."""
-    return {
-        "prompt": prompt, "completion": completion, "cached": cached, "total": total, "numRequests": requests,
-        "completionDetails": _details(),
-        "assertions": {
-            "total": judges, "prompt": 0, "completion": 0, "cached": 0, "numRequests": 0, "completionDetails": _details(),
-        },
-    }  # fmt: skip
+def judge_usage(row: Row) -> Usage:
+    """Where the tokens of a row's judges went."""
+    return sum((one.judge_usage for whole in row.asserted for one in (whole, *whole.parts)), Usage())
 
 
-def _details() -> dict[str, int]:
+def completion_details() -> dict[str, int]:
+    """What promptfoo tells of answers besides; nothing of it is counted here."""
     return {
         "reasoning": 0, "acceptedPrediction": 0, "rejectedPrediction": 0, "cacheReadInputTokens": 0,
         "cacheCreationInputTokens": 0,
@@ -103,10 +116,13 @@ class ColumnMetrics:
     counts: dict[str, int] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
 
-    def add(self, row: Row, *, asked: bool = True) -> None:
-        """Count a row in. `asked`: a provider was asked for it; False: its answer stands in the test."""
+    def add(self, row: Row, *, asked: bool = True, score: float | None = None) -> None:
+        """Count a row in. `asked`: a provider was asked for it; False: its answer stands in the test.
+
+        `score`: what the row's result says, where that is not its own score.
+        """
         if isinstance(row.score, Scored):
-            self.score += row.score.score
+            self.score += row.score.score if score is None else score
             self.passed += row.score.passed
             self.failed += not row.score.passed
             self._add_asserted(row)
@@ -120,7 +136,7 @@ class ColumnMetrics:
     def _add_asserted(self, row: Row) -> None:
         flat = flattened(row.asserted)
         for one in flat:
-            passed = one.weight == 0 or (isinstance(one.score, Scored) and one.score.passed)
+            passed = counts_as_passed(one)
             self.asserts_passed += passed
             self.asserts_failed += not passed
         for name, value in row.named.items():

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from promptship.chat import ChatAnswer
 from promptship.evals.services import Scripts
@@ -46,8 +46,17 @@ class ProviderSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     """Over the environment."""
     inputs: Any = None
+    bare: bool = False
+    """Written as its id alone; promptfoo then shows it by a name of its own."""
     base: Path
     """Directory of the file it stands in: relative paths start there."""
+    file: str = field(default="", compare=False)
+    """Where it is written, for errors; empty: in no file of its own."""
+    line: int = field(default=0, compare=False)
+
+    def shown(self, own: str) -> str:
+        """The id in results: as configured, or the provider's own name for itself."""
+        return own if self.bare else self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,10 +147,15 @@ class CallContext:
 
     vars: Mapping[str, Any] = field(default_factory=dict)
     prompt_label: str = ""
+    prompt_raw: str = ""
+    """The template; of a function: its source."""
     prompt_config: Mapping[str, Any] = field(default_factory=dict)
     """Of the prompt and of the test's options: laid over the provider's own for this call."""
     test: Mapping[str, Any] = field(default_factory=dict)
     trial: int = 0
+    run_id: str = ""
+    test_index: int = 0
+    """testIdx of the row."""
 
 
 class Provider(Protocol):
@@ -165,6 +179,16 @@ class Provider(Protocol):
     async def call(self, prompt: str, context: CallContext, asking: Asking, scripts: Scripts) -> ChatAnswer:
         """The answer to one rendered prompt: text, or messages as JSON. `value` is set when the output is more than text.
 
-        Raises: what `Asking.answer` raises; ConfigError also for what the provider says is wrong.
+        Raises: what `Asking.answer` raises; ConfigError also for what the provider says is wrong; ScriptFailed when code of the
+            user's own fails.
         """
+        ...
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """A provider whose id stands in its code."""
+
+    async def identified(self, scripts: Scripts) -> Provider:
+        """The provider with that id."""
         ...

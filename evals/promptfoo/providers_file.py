@@ -104,7 +104,7 @@ def _spec(entry: ProviderEntry, base: Path, env: Mapping[str, str], own: Mapping
     return ProviderSpec(
         id=text("id"), label=text("label"), config=render_env(config, seen) if isinstance(config, Mapping) else {},
         prompts=tuple(map(str, prompts)) if isinstance(prompts, list) else None, transform=said.get("transform"),
-        delay_ms=float(delay) if isinstance(delay, int | float) else 0.0, inputs=said.get("inputs"), base=base,
+        delay_ms=float(delay) if isinstance(delay, int | float) else 0.0, inputs=said.get("inputs"), base=base, file=entry.file, line=entry.line, bare=isinstance(entry.value, str),
         env={
             name: javascript_text.text(value)
             for name, value in (said.get("env") or {}).items()

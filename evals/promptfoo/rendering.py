@@ -31,6 +31,8 @@ class Rendered:
     text: str
     config: Mapping[str, Any] = field(default_factory=dict)
     """The prompt's own, with what its function adds."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What its function adds, alone."""
     vars: Mapping[str, Any] = field(default_factory=dict)
     """As they were filled in: files read, variables in variables resolved."""
 
@@ -70,16 +72,7 @@ async def render_prompt(
     rendered = await _rendered(
         text, own, renderer, json_aware=not is_on(env, "PROMPTFOO_DISABLE_JSON_AUTOESCAPE")
     )
-    return Rendered(text=rendered, config={**prompt.config, **more}, vars=own)
-
-
-def render_value(value: Any, variables: Mapping[str, Any], renderer: Nunjucks) -> Any:
-    """The value of an assertion: a text, or the texts of a list; anything else stays. Raises TemplateError."""
-    if isinstance(value, str):
-        return renderer.render(value, variables)
-    if isinstance(value, list):
-        return [renderer.render(item, variables) if isinstance(item, str) else item for item in value]
-    return value
+    return Rendered(text=rendered, config={**prompt.config, **more}, more=more, vars=own)
 
 
 def render_object(value: Any, variables: Mapping[str, Any], renderer: Nunjucks) -> Any:

@@ -13,11 +13,20 @@ from typing import Any, Final
 from promptship.evals.promptfoo.assertion_types import COMPARING, SET
 from promptship.evals.promptfoo.columns import Column
 from promptship.evals.promptfoo.environment import is_on
-from promptship.evals.promptfoo.metrics import ColumnMetrics, Derived, Tokens, finite
+from promptship.evals.promptfoo.javascript_text import json_text, parse_json
+from promptship.evals.promptfoo.metrics import (
+    ColumnMetrics,
+    Derived,
+    Tokens,
+    completion_details,
+    finite,
+    judge_usage,
+)
 from promptship.evals.promptfoo.model import Config, TestCase
-from promptship.evals.promptfoo.scoring import Vote, total
+from promptship.evals.promptfoo.scoring import counts_as_passed, with_missing_as_zero
 from promptship.evals.rows import Asserted, Row
 from promptship.evals.score import Scored, Unscored
+from promptship.evals.services import Usage
 from promptship.render.redact import MASK, redact, redact_data
 
 FORMAT: Final = "0.123.1"
@@ -69,7 +78,7 @@ class Results:
         for row in rows:
             case, column = self.about.cases.get(row.case), self.columns.get(row.arm)
             if case is not None and column is not None:
-                self.metrics[row.arm].add(row, asked=not case.provider_output)
+                self.metrics[row.arm].add(row, asked=not case.provider_output, score=_score(row, case))
                 self._vars.update(dict.fromkeys(row.vars or ()))
                 result = result_of(row, self._as_run(row, case), column, self.about.run_id)
                 yield stripped(result, self.about.env)
@@ -94,9 +103,7 @@ class Results:
     def stats(self) -> dict[str, Any]:
         """Sums over all columns."""
         every = list(self.metrics.values())
-        tokens = Tokens(
-            *(sum(getattr(one.tokens, name) for one in every) for name in Tokens.__dataclass_fields__)
-        )
+        tokens = sum((one.tokens for one in every), Tokens())
         duration_ms = round(self.about.duration_ms)
         return {
             "successes": sum(one.passed for one in every), "failures": sum(one.failed for one in every),
@@ -128,6 +135,7 @@ def result_of(row: Row, case: TestCase, column: Column, run_id: str) -> dict[str
     passed = isinstance(score, Scored) and score.passed
     config = {
         **column.prompt.config,
+        **row.prompt_config,
         **{key: value for key, value in case.options.items() if key != "repeat"},
     }
     tokens = _tokens(row, asked=not case.provider_output)
@@ -137,11 +145,11 @@ def result_of(row: Row, case: TestCase, column: Column, run_id: str) -> dict[str
     result |= {
         "gradingResult": _grading(row, case), "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id} {row.key}")),
         "latencyMs": round(row.latency_ms or 0), "namedScores": _named(row),
-        "prompt": {"raw": row.sent, "label": column.prompt.label, "config": _safe(config)},
+        "prompt": {"raw": _settled(row.sent), "label": column.prompt.label, "config": _safe(config)},
         "promptId": column.prompt_id, "promptIdx": column.index,
         "provider": {"id": column.provider.id, "label": column.label}, "response": _response(row, case),
-        "score": score.score if isinstance(score, Scored) else 0, "success": passed, "testCase": _safe(case.raw),
-        "testIdx": case.first + row.trial * case.step, "tokenUsage": tokens, "vars": dict(case.vars),
+        "score": _score(row, case), "success": passed, "testCase": _test(case.raw),
+        "testIdx": case.first + row.trial * case.step, "tokenUsage": tokens, "vars": written(case.vars),
         "metadata": {**case.metadata, **row.metadata, FILE_METADATA: {}},
         "failureReason": ERROR if isinstance(score, Unscored) else NONE if passed else FAILED,
     }  # fmt: skip
@@ -175,6 +183,13 @@ def _named(row: Row) -> dict[str, Any]:
     return {name: finite(value) for name, value in row.named.items()} if isinstance(row.score, Scored) else {}
 
 
+def _score(row: Row, case: TestCase) -> float:
+    if not isinstance(row.score, Scored):
+        return 0
+    own = case.scoring_function or any(one.type in COMPARING for one in row.asserted)
+    return row.score.score if own else with_missing_as_zero(row.score.score, row.asserted)
+
+
 def _why(row: Row) -> str:
     if isinstance(row.score, Unscored):
         return row.error or ": ".join(filter(None, (row.score.reason, row.score.detail)))
@@ -184,38 +199,59 @@ def _why(row: Row) -> str:
 def _response(row: Row, case: TestCase) -> dict[str, Any]:
     if not row.answers:
         return {"error": redact(_why(row))}
-    response: dict[str, Any] = {"output": row.answers[-1] if row.value is None else row.value}
+    response: dict[str, Any] = {
+        "output": row.answers[-1] if row.value is None else row.value,
+        "cached": row.cached,
+    }
     if row.tokens_in is not None or row.tokens_out is not None or case.provider_output:
-        response["tokenUsage"] = _tokens(row, asked=not case.provider_output)
+        response["tokenUsage"] = _tokens(row, asked=not case.provider_output, judged=False)
     if row.cost_usd is not None:
         response["cost"] = row.cost_usd
-    if row.cached or case.provider_output:
-        response["cached"] = row.cached
     if row.finish_reason:
         response["finishReason"] = row.finish_reason
     return response | ({"metadata": dict(row.metadata)} if row.metadata else {})
 
 
-def _tokens(row: Row, *, asked: bool) -> dict[str, Any]:
+def _tokens(row: Row, *, asked: bool, judged: bool = True) -> dict[str, Any]:
     tokens = Tokens()
-    tokens.add(row, asked=asked)
+    tokens.add(row if judged else replace(row, asserted=(), judge_tokens=0), asked=asked)
     return tokens.shape()
 
 
 def _grading(row: Row, case: TestCase) -> dict[str, Any] | None:
     if not isinstance(row.score, Scored):
         return None
-    used = {"total": row.judge_tokens, "prompt": 0, "completion": 0, "cached": 0, "numRequests": 0}
+    used = _used(row.judge_tokens, judge_usage(row), details=True)
     reason = row.score.reason or "every assertion passed"
-    graded: dict[str, Any] = {"pass": row.score.passed, "score": row.score.score, "reason": reason}
+    graded: dict[str, Any] = {"pass": row.score.passed, "score": _score(row, case), "reason": reason}
     if not row.asserted:
         return {**graded, "tokensUsed": used}
     graded["namedScores"] = _named(row)
     if row.named_weights:
         graded["namedScoreWeights"] = dict(row.named_weights)
     components = [_component(one, raw) for one, raw in zip(row.asserted, _raws(row, case), strict=True)]
-    flat = [item for one in components for item in (one, *one.get("componentResults", ()))]
+    flat = [item for one in components for item in (one, *_parts(one))]
     return {**graded, "tokensUsed": used, "componentResults": flat}
+
+
+def _used(total_tokens: int, usage: Usage, *, details: bool = False) -> dict[str, Any]:
+    """Tokens of judges; a run in which none was asked has no details, as in promptfoo."""
+    used: dict[str, Any] = {
+        "total": total_tokens, "prompt": usage.prompt, "completion": usage.completion, "cached": usage.cached,
+        "numRequests": usage.requests,
+    }  # fmt: skip
+    if details and total_tokens:
+        used["completionDetails"] = completion_details()
+    return used
+
+
+def _parts(component: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a component as they stand behind it: those that a script made are told by its assertion."""
+    told = {"assertion": component["assertion"]} if "assertion" in component else {}
+    return [
+        {**part, **(told if "assertion" not in part else {})}
+        for part in component.get("componentResults", ())
+    ]
 
 
 def _raws(row: Row, case: TestCase) -> list[Mapping[str, Any]]:
@@ -232,25 +268,22 @@ def _raws(row: Row, case: TestCase) -> list[Mapping[str, Any]]:
 
 def _component(one: Asserted, raw: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(one.score, Scored):
-        passed = one.score.passed or one.weight == 0
         data: dict[str, Any] = {
-            "pass": passed,
-            "score": finite(one.score.score),
+            "pass": counts_as_passed(one),
+            "score": finite(
+                with_missing_as_zero(one.score.score, one.parts) if one.type == SET else one.score.score
+            ),
             "reason": one.score.reason or "it holds",
         }
     else:
         data = {"pass": False, "score": 0, "reason": f"no result: {one.score.reason}", "error": True}
     if raw.get("type") == SET:
         members = raw.get("assert") or ()
-        votes = total([Vote(asserted=part) for part in one.parts], None)
-        data["namedScores"] = dict(votes.named)
-        data["tokensUsed"] = {
-            "total": sum(part.judge_tokens for part in one.parts),
-            "prompt": 0,
-            "completion": 0,
-            "cached": 0,
-            "numRequests": 0,
-        }
+        data["namedScores"] = {name: finite(value) for name, value in one.named.items()}
+        if one.named_weights:
+            data["namedScoreWeights"] = dict(one.named_weights)
+        used = sum((part.judge_usage for part in one.parts), Usage())
+        data["tokensUsed"] = _used(sum(part.judge_tokens for part in one.parts), used, details=True)
         data["componentResults"] = [
             _component(part, member) for part, member in zip(one.parts, members, strict=False)
         ]
@@ -258,15 +291,11 @@ def _component(one: Asserted, raw: Mapping[str, Any]) -> dict[str, Any]:
         data["metadata"] = {"assertionSet": {"type": SET, "assertionCount": len(members), **about}}
         return data
     if one.judge_tokens:
-        data["tokensUsed"] = {
-            "total": one.judge_tokens,
-            "prompt": 0,
-            "completion": 0,
-            "cached": 0,
-            "numRequests": 1,
-        }
+        data["tokensUsed"] = _used(one.judge_tokens, one.judge_usage, details=True)
+    if one.named:
+        data["namedScores"] = {name: finite(value) for name, value in one.named.items()}
     if one.parts:
-        data["componentResults"] = [_component(part, raw) for part in one.parts]
+        data["componentResults"] = [_made_by_script(part) for part in one.parts]
     data["assertion"] = _safe(raw)
     said = raw.get("value")
     is_text = isinstance(said, str) and (not said.startswith("file://") or said.endswith(".txt"))
@@ -275,18 +304,47 @@ def _component(one: Asserted, raw: Mapping[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _safe(value: Any, key: str = "") -> Any:
-    """Plain data without what a key says is a secret."""
+def _made_by_script(part: Asserted) -> dict[str, Any]:
+    data: dict[str, Any] = {"pass": counts_as_passed(part), "score": 0, "reason": ""}
+    if isinstance(part.score, Scored):
+        data |= {"score": finite(part.score.score), "reason": part.score.reason}
+    if part.named:
+        data["namedScores"] = dict(part.named)
+    return data
+
+
+def _test(raw: Mapping[str, Any]) -> Any:
+    """A test as results show it: a function that scores is no data."""
+    return _safe({key: value for key, value in raw.items() if key != "assertScoringFunction"}, settled=True)
+
+
+def written(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables as they stand in results."""
+    return {name: _safe(value, name, settled=True) for name, value in variables.items()}
+
+
+def _safe(value: Any, key: str = "", *, settled: bool = False) -> Any:
+    """Plain data without what a key says is a secret; `settled`: also inside of texts that are JSON."""
     if isinstance(value, Mapping):
-        return {str(name): _safe(item, str(name)) for name, item in value.items()}
+        return {str(name): _safe(item, str(name), settled=settled) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_safe(item, key) for item in value]
+        return [_safe(item, key, settled=settled) for item in value]
     if isinstance(value, str):
         low = key.lower().replace("-", "_")
         if value and low not in _COUNTS and any(word in low for word in _SECRET) and "{{" not in value:
             return MASK
-        return value
+        return _settled(value) if settled else value
     return finite(value)
+
+
+def _settled(text: str) -> str:
+    """A text that is a JSON object or list, written anew without its secrets and its spaces: so promptfoo keeps it."""
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    try:
+        return json_text(_safe(parse_json(text), settled=True))
+    except (ValueError, RecursionError):
+        return text
 
 
 def _time(at: datetime) -> str:

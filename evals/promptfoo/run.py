@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from promptship.errors import ConfigError, Problem
 from promptship.evals.assertions import BuildContext, Dialect
+from promptship.evals.outcome import concluded
 from promptship.evals.promptfoo import groups
 from promptship.evals.promptfoo.asserting import Assertions
-from promptship.evals.promptfoo.columns import Column, arm_facts, columns
+from promptship.evals.promptfoo.columns import Column, arm_facts, columns, providers_of
 from promptship.evals.promptfoo.compatibility import check, report
 from promptship.evals.promptfoo.contents import Contents
 from promptship.evals.promptfoo.environment import is_on, visible_env
@@ -26,22 +27,22 @@ from promptship.evals.promptfoo.own_filters import load_filters
 from promptship.evals.promptfoo.references import read_text
 from promptship.evals.promptfoo.results import About, Results
 from promptship.evals.promptfoo.run_state import RunState
+from promptship.evals.promptfoo.script_checks import script_faults
 from promptship.evals.promptfoo.suite_hook import after_before_all
 from promptship.evals.promptfoo.tests import load_sources
 from promptship.evals.promptfoo.unit import Kit
 from promptship.evals.promptfoo.writing import ENDINGS, write
 from promptship.evals.rows import ArmFacts, CaseFacts, Row
-from promptship.evals.runner import Ending, Fuses, Progress, Ran, run
+from promptship.evals.runner import Fuses, Progress, Ran, run
 from promptship.evals.score import Scored
 from promptship.evals.services import Scripts, Services
 from promptship.evals.session import Session
 from promptship.evals.units import Asking
 
 MakeProvider = Callable[[ProviderSpec], Provider]
+T = TypeVar("T")
 CONCURRENCY: Final = 32
 """Rows at once, when the configuration does not say."""
-PASSED, REFUSED, DOWN = 0, 1, 3
-"""Exit status of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +90,8 @@ class Plan:
         return groups.case_facts(self.cases)
 
     @property
-    def judge_calls(self) -> int:
-        """The least number of questions to judges."""
+    def judge_calls(self) -> tuple[int, int]:
+        """Questions to judges as a rule, and at most."""
         return groups.judge_calls_of(self.cases, self.columns)
 
     def about(self, session: Session, duration_ms: float = 0.0) -> About:
@@ -117,7 +118,9 @@ class Ended:
     errors: int
     """Rows without a score."""
     status: int
-    """0: the pass rate is what it has to be; 1: it is not; 3: not one row has a score, or nobody answers."""
+    """0: the pass rate is what it has to be; 1: it is not; 3: too little has a score to say (`promptship.evals.outcome`)."""
+    pass_rate_min: float
+    """What it has to be, 0..1."""
     duration_ms: float
 
 
@@ -136,17 +139,28 @@ async def plan(
     """
     options = options or Options()
     settings = {**config.evaluate_options, **config.command_line_options}
-    sources, notes = await load_sources(config, scripts=scripts, env=env)
+    try:
+        sources, notes = await load_sources(config, scripts=scripts, env=env)
+    except ConfigError as error:
+        more: list[Problem] = []
+        await _collected(providers_of(config.providers, make, scripts), more)
+        raise ConfigError(dict.fromkeys([*error.problems, *more])) from None
     config, sources = await after_before_all(config, sources, Hooks(config.extensions, config.base, scripts))
     config = _left(config, options.filters)
     contents = Contents(config.base)
-    columns_ = columns(config, make, contents)
+    problems: list[Problem] = []
+    providers = await _collected(providers_of(config.providers, make, scripts), problems)
+    columns_ = () if providers is None else columns(config, providers, contents)
     repeat = options.repeat or _count(settings.get("repeat")) or 1
-    cases = await expand(
+    expanding = expand(
         config, sources, scripts=scripts, filters=_filters(options.filters, settings), repeat=repeat,
         multiply=not is_on(env, "PROMPTFOO_DISABLE_VAR_EXPANSION"), variables=options.variables,
     )  # fmt: skip
-    check(cases, columns_, config)
+    cases = await _collected(expanding, problems) or ()
+    problems += check(cases, None if providers is None else columns_, config)
+    wrong, needs = await script_faults(config, cases, columns_, scripts)
+    if problems or wrong:
+        raise ConfigError(dict.fromkeys([*problems, *wrong]))
     digests = groups.case_digests(cases, contents)
     rows = groups.rows_of(cases, columns_)
     if not rows:
@@ -160,9 +174,18 @@ async def plan(
     )
     return Plan(
         config=config, cases=cases, columns=columns_, env=env, rows=rows, make=make, repeat=repeat, delay_ms=delay_ms,
-        notes=tuple(sorted({*notes, *report(config, cases, columns_, env)})),
+        notes=tuple(sorted({*notes, *needs, *report(config, cases, columns_, env)})),
         digests=digests, digest=groups.run_digest(cases, digests, columns_, config, contents), concurrency=options.concurrency or _count(settings.get("maxConcurrency")),
     )  # fmt: skip
+
+
+async def _collected(working: Awaitable[T], problems: list[Problem]) -> T | None:
+    """What comes of it; None: its problems are among the others now."""
+    try:
+        return await working
+    except ConfigError as error:
+        problems += error.problems
+        return None
 
 
 async def run_config(
@@ -174,7 +197,6 @@ async def run_config(
     fuses: Fuses | None = None,
     finished: Iterable[Row] = (),
     progress: Progress | None = None,
-    endpoints: Sequence[str] | None = None,
 ) -> Ended:
     """Do every row that is not there yet; each is kept in `session` as soon as it is done.
 
@@ -186,7 +208,6 @@ async def run_config(
         fuses: `asking`, when it has some: ends the run once no endpoint answers.
         finished: rows of an earlier run with the same digest.
         progress: gets every row.
-        endpoints: all that will be asked, see `promptship.evals.runner.run`.
 
     Raises:
         Unavailable: the disk does not take the rows.
@@ -201,7 +222,7 @@ async def run_config(
     ran = await run(
         groups.work(planned.cases, planned.columns, kit, digests=planned.digests, settling=kit.assertions.settling),
         services, fuses, concurrency=1 if alone or planned.delay_ms else wanted, on_row=session.add, finished=finished,
-        progress=progress, endpoints=endpoints,
+        progress=progress,
     )  # fmt: skip
     duration_ms = (loop.time() - began) * 1000
     if kit.hooks:
@@ -238,6 +259,7 @@ def _kit(planned: Plan, services: Services, asking: Asking, session: Session, be
     limit_ms = _number(options.get("timeoutMs"), env.get("PROMPTFOO_EVAL_TIMEOUT_MS"))
     most_ms = _number(options.get("maxEvalTimeMs"), env.get("PROMPTFOO_MAX_EVAL_TIME_MS"))
     renderer = Nunjucks(
+        files=Path.cwd(),
         env=visible_env(env, config.env), enabled=not is_on(env, "PROMPTFOO_DISABLE_TEMPLATING"),
         awaited=load_filters(config.nunjucks_filters, base=config.base, scripts=services.scripts),
     )  # fmt: skip
@@ -328,19 +350,13 @@ def _restored(planned: Plan, kit: Kit, finished: Iterable[Row]) -> list[Row]:
 def _ended(ran: Ran, env: Mapping[str, str], duration_ms: float) -> Ended:
     scored = [row.score for row in ran.rows if isinstance(row.score, Scored)]
     passed = sum(score.passed for score in scored)
-    wanted = _number(env.get("PROMPTFOO_PASS_RATE_THRESHOLD"), "100")
-    if ran.ending is Ending.DEAD or not scored:
-        status = DOWN
-    else:
-        status = REFUSED if passed / len(ran.rows) * 100 < wanted else PASSED
+    failed, errors = len(scored) - passed, len(ran.rows) - len(scored)
+    least = _number(env.get("PROMPTFOO_PASS_RATE_THRESHOLD"), "100") / 100
+    said = concluded(passed=passed, failed=failed, unscored=errors, pass_rate_min=least, down=ran.dead)
     return Ended(
-        ran=ran,
-        passed=passed,
-        failed=len(scored) - passed,
-        errors=len(ran.rows) - len(scored),
-        status=status,
+        ran=ran, passed=passed, failed=failed, errors=errors, status=said.exit_code, pass_rate_min=least,
         duration_ms=duration_ms,
-    )
+    )  # fmt: skip
 
 
 def _count(value: Any) -> int | None:

@@ -118,7 +118,6 @@ def _quoted(text: str, at: int, line: int, delimiter: str, *, relaxed: bool) -> 
             return f'"{"".join(parts)}"{rest}', until, line
         else:
             raise _Quoting(line, f"text after the closing quote of {text[began:after][:40]!r}")
-    raise AssertionError
 
 
 def read_xlsx(path: Path, sheet: str, file: str) -> tuple[TableRow, ...]:

@@ -79,6 +79,8 @@ class _Going:
     stored: dict[str, Any] = field(default_factory=dict)
     """What earlier rows left, as it was when this one began."""
     sent: str = ""
+    prompt_config: Mapping[str, Any] = field(default_factory=dict)
+    """What the prompt's function added to the prompt's own."""
     answer: ChatAnswer | None = None
     outcome: Outcome = field(default_factory=Outcome)
     total: Total | None = None
@@ -171,7 +173,7 @@ class PromptfooUnit:
         going.stored = dict(self.kit.state.stored)
         going.variables = self._variables(going)
         rendered = await self._rendered(going, services)
-        going.sent, going.variables = rendered.text, dict(rendered.vars)
+        going.sent, going.variables, going.prompt_config = rendered.text, dict(rendered.vars), rendered.more
         answer = await self._answer(going, rendered, services)
         said = answer.text if answer.value is None else answer.value
         self.kit.state.said(self._conversation(going.case), going.sent, said, answer.metadata)
@@ -232,8 +234,9 @@ class PromptfooUnit:
             raise _Lost("the test's own provider cannot be used", str(error)) from None
         options = {key: value for key, value in case.options.items() if key not in NOT_FOR_PROVIDERS}
         context = CallContext(
-            vars=rendered.vars, prompt_label=self.column.prompt.label, prompt_config={**rendered.config, **options},
-            test=case.raw, trial=self.trial,
+            vars=rendered.vars, prompt_label=self.column.prompt.label, prompt_raw=self.column.prompt.raw,
+            prompt_config={**rendered.config, **options}, test=case.raw, trial=self.trial, run_id=kit.state.run_id,
+            test_index=case.first + self.trial * case.step,
         )  # fmt: skip
         answer = await provider.call(rendered.text, context, kit.asking, services.scripts)
         delay_ms = self.column.delay_ms or kit.delay_ms
@@ -243,10 +246,10 @@ class PromptfooUnit:
 
     async def _transformed(self, said: Any, going: _Going, services: Services) -> Any:
         """The output after the provider's transform and the test's."""
-        context = {
-            "vars": self._shown(going),
-            "prompt": {"label": self.column.prompt.label, "raw": going.sent},
-        }
+        prompt = self.column.prompt
+        config = {"config": dict(prompt.config)} if prompt.config else {}
+        shown = {"raw": prompt.raw, "label": prompt.label, **config, "template": prompt.raw}
+        context = {"vars": self._shown(going), "prompt": shown}
         options = going.case.options
         if self.column.transform:
             said = await self._through(self.column.transform, said, context, services)
@@ -323,7 +326,7 @@ class PromptfooUnit:
             case=self.case, arm=self.arm, trial=self.trial, digest=self.digest, score=score,
             asserted=tuple(vote.asserted for vote in going.outcome.votes),
             answers=() if answer is None else (answer.text,), value=None if answer is None else answer.value,
-            sent=going.sent, vars=changed if changed != self.content.vars else None,
+            sent=going.sent, prompt_config=going.prompt_config, vars=changed if changed != self.content.vars else None,
             named=whole.named if missing is None else {}, named_weights=whole.named_weights if missing is None else {},
             error="" if missing is None else ": ".join(filter(None, (missing.reason, missing.detail))),
             latency_ms=None if answer is None else answer.latency_ms,
@@ -332,6 +335,7 @@ class PromptfooUnit:
             tokens_cached=None if answer is None else answer.tokens_cached,
             cost_usd=None if answer is None else 0.0 if answer.cached else answer.cost_usd,
             judge_tokens=going.outcome.judge_tokens, judge_cost_usd=going.outcome.judge_cost_usd,
+            judge_unpriced=going.outcome.judge_unpriced,
             cached=answer is not None and answer.cached, model="" if answer is None else answer.model,
             fingerprint="" if answer is None else answer.fingerprint,
             finish_reason="" if answer is None else answer.finish_reason,

@@ -46,6 +46,7 @@ def write(path: Path, about: About, rows: Iterable[Row]) -> Results:
             )
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as file:
             file.writelines(lines)
         draft.replace(path)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from promptship.errors import ConfigError, Problem
+from promptship.evals.assertions.catalogue import KINDS, Need
 from promptship.evals.redteam.plugins import Attack, Carrier, Plugin
 from promptship.evals.redteam.strategies import PLAIN, Strategy
 from promptship.prompts.model import Prompt, VariableType
@@ -57,6 +58,39 @@ def user_variable(prompt: Prompt, wanted: str | None = None) -> str:
     raise ConfigError([Problem("--var", "", "missing", expected, "say through which one the user speaks")])
 
 
+def gradable(
+    wanted: Sequence[Plugin], prompt: Prompt, *, named: Iterable[str] = (), judge: str | None = None
+) -> tuple[tuple[Plugin, ...], Mapping[str, str]]:
+    """The plugins whose grader can decide about this prompt, and why the others are left out, by name.
+
+    Args:
+        wanted: plugins that were chosen.
+        prompt: what is attacked.
+        named: plugins that were asked for by their own name: they are not left out in silence.
+        judge: the suite's judge; None: it has none.
+
+    Raises:
+        ConfigError: a named plugin cannot be graded, or none of them can.
+    """
+    told = any(message.role in {"system", "developer"} for message in prompt.messages)
+    left_out: dict[str, str] = {}
+    advice: dict[str, str] = {}
+    for plugin in wanted:
+        if judge is None and Need.JUDGE in KINDS[plugin.grader].needs:
+            left_out[plugin.name] = "only a judge (--judge MODEL) can tell a safe answer from a harmful one"
+            advice[plugin.name] = "add --judge MODEL"
+        elif plugin.grader == "redteam:system-prompt" and not told:
+            left_out[plugin.name] = f"prompt {prompt.name} has no system message that could leak"
+            advice[plugin.name] = "leave it out"
+    kept = tuple(plugin for plugin in wanted if plugin.name not in left_out)
+    refused = set(named) & set(left_out) if kept else set(left_out)
+    if refused:
+        raise ConfigError(
+            Problem("--plugin", "", name, left_out[name], advice[name]) for name in sorted(refused)
+        )
+    return kept, left_out
+
+
 def red_team_suite(prompt: Prompt, choice: Choice) -> dict[str, Any]:
     """The suite file as plain data, to be written as YAML."""
     draw = random.Random(choice.seed)  # noqa: S311 - a choice of texts
@@ -88,11 +122,10 @@ def _case(plugin: Plugin, number: int, attack: Attack, strategy: Strategy, choic
     name = f"{plugin.name}-{number + 1}-{strategy.name}"
     canary = _canary(choice.seed, name)
     data = _planted(choice.seed, name)
+    facts = [*data.values(), data["name"].partition(" ")[0]]  # the invented first name gives it away, too
     text = strategy(attack.text.replace("{canary}", canary))
     demand: dict[str, Any] = {"type": plugin.grader, "metric": plugin.name}
-    value = {"redteam:canary": canary, "redteam:planted": list(data.values())}.get(
-        plugin.grader, plugin.value
-    )
+    value = {"redteam:canary": canary, "redteam:planted": facts}.get(plugin.grader, plugin.value)
     if value is None and attack.goal:
         value = attack.goal
     if value is not None:

@@ -7,6 +7,7 @@ import codecs
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from types import MappingProxyType
 from typing import Final
 
@@ -171,27 +172,50 @@ class Strategy:
 
 
 PLAIN: Final = Strategy("plain", ())
+_ENCODINGS: Final = frozenset({"base64", "rot13", "hex"})
+_REPLACING: Final = frozenset({"leetspeak", "homoglyphs"})
+"""Put other characters in the place of letters."""
 
 
 def composed(names: Iterable[str]) -> tuple[Strategy, ...]:
-    """Strategies by name; `a+b` applies a, then b. A family (`jailbreak`, `language`) names all of its members.
+    """Strategies by name; `a+b` applies a, then b. A family (`jailbreak`, `language`) names all of its members, joined too.
 
     Raises:
-        ConfigError: unknown names, each with the nearest one.
+        ConfigError: unknown names, each with the nearest one; a chain that destroys what it has encoded.
     """
     problems: list[Problem] = []
     found: dict[str, Strategy] = {}
     for name in names:
-        members = [known for known in STRATEGIES if known.startswith(f"{name}:")] or [name]
-        for member in members:
-            steps = member.split("+") if member != PLAIN.name else []
-            unknown = [step for step in steps if step not in STRATEGIES]
-            problems += [_unknown(step) for step in unknown]
-            if not unknown:
-                found[member] = Strategy(member, tuple(STRATEGIES[step] for step in steps))
+        if name == PLAIN.name:
+            found[name] = PLAIN
+            continue
+        steps = [_members(step) for step in name.split("+")]
+        unknown = [step for members in steps for step in members if step not in STRATEGIES]
+        problems += [_unknown(step) for step in unknown]
+        if unknown:
+            continue
+        for chain in product(*steps):
+            if problem := _unreadable(chain):
+                problems.append(problem)
+            else:
+                found["+".join(chain)] = Strategy("+".join(chain), tuple(STRATEGIES[step] for step in chain))
     if problems:
         raise ConfigError(problems)
     return tuple(found.values())
+
+
+def _members(step: str) -> list[str]:
+    return [known for known in STRATEGIES if known.startswith(f"{step}:")] or [step]
+
+
+def _unreadable(chain: tuple[str, ...]) -> Problem | None:
+    """Other letters in an encoded text make it one that nobody can decode: the attack would be gone."""
+    for place, step in enumerate(chain):
+        encoded = next((before for before in chain[:place] if before in _ENCODINGS), None)
+        if step in _REPLACING and encoded is not None:
+            expected = f"expected {step} before {encoded}: afterwards nothing could be decoded"
+            return Problem("--strategy", "", repr("+".join(chain)), expected, f"write {step}+{encoded}")
+    return None
 
 
 def _unknown(name: str) -> Problem:

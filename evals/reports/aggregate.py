@@ -8,12 +8,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from promptship.evals.compare import REASON_CHARS_MAX, change_of
+from promptship.evals.reports.attacks import attack_of, is_attack
+from promptship.evals.reports.judging import Judging
 from promptship.evals.reports.model import Report
+from promptship.evals.reports.reasons import why_of
 from promptship.evals.reports.summary import (
     STANDING,
     ArmStats,
@@ -26,11 +29,15 @@ from promptship.evals.reports.summary import (
     SliceStats,
     Standing,
     Summary,
+    Why,
 )
 from promptship.evals.rows import Arm, ArmFacts, CaseFacts, Row
 from promptship.evals.score import Scored, Unscored
 from promptship.evals.statistics import by_topic, mean_of, pass_at_k, pass_hat_k, with_one_more
 from promptship.evals.verdict import Tally
+
+if TYPE_CHECKING:
+    from promptship.evals.judges.calibration import Calibration
 
 ALPHA: Final = 0.05
 """Of the limits, when no verdict says another."""
@@ -45,6 +52,24 @@ class _Cell:
     trials: int = 0
     unscored: int = 0
     failing: Counter[str] = field(default_factory=Counter)
+    first: tuple[bool, int] | None = None
+    """Of the trial that `why` is about: whether it has no score, and its number. A failure tells more, the earliest most."""
+    why: Why | None = None
+    attack: str = ""
+
+    def add(self, row: Row, *, attacked: bool) -> None:
+        unscored = isinstance(row.score, Unscored)
+        if isinstance(row.score, Unscored):
+            self.unscored += 1
+        else:
+            self.trials += 1
+            self.passed += row.score.passed
+            if row.score.passed:
+                return
+        place = unscored, row.trial
+        if self.first is None or place < self.first:
+            self.first, self.why = place, why_of(row)
+            self.attack = attack_of(row) if attacked and not unscored else ""
 
 
 @dataclass(slots=True)
@@ -60,6 +85,7 @@ class _Spent:
     unpriced: int = 0
     judge_tokens: int = 0
     judge_cost_usd: float = 0.0
+    judge_unpriced: int = 0
     known: Counter[str] = field(default_factory=Counter)
     """How many rows said each of the numbers in `sums`."""
     sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -77,6 +103,7 @@ class _Spent:
         self.cached += row.cached
         self.judge_tokens += row.judge_tokens
         self.judge_cost_usd += row.judge_cost_usd
+        self.judge_unpriced += row.judge_unpriced
         for name in ("tokens_in", "tokens_out", "tokens_cached"):
             self._sum(name, getattr(row, name))
         cost = 0.0 if row.cached and row.cost_usd is None else row.cost_usd
@@ -104,7 +131,7 @@ class _Spent:
             cached=self.cached, tokens_in=self._tokens("tokens_in"), tokens_out=self._tokens("tokens_out"),
             tokens_cached=self._tokens("tokens_cached"), cost_usd=self.sums["cost"] if self.known["cost"] else None,
             unpriced=self.unpriced, cost_usd_per_1000=self.sums["cost_new"] / new * 1000 if new else None,
-            judge_tokens=self.judge_tokens, judge_cost_usd=self.judge_cost_usd,
+            judge_tokens=self.judge_tokens, judge_cost_usd=self.judge_cost_usd, judge_unpriced=self.judge_unpriced,
         )  # fmt: skip
 
 
@@ -126,7 +153,8 @@ class Aggregate:
     """Numbers of a run, row by row. Cases and arms that `facts` did not name are taken as they come."""
 
     def __init__(
-        self, cases: Iterable[CaseFacts], arms: Iterable[ArmFacts], *, alpha: float = ALPHA, baseline: Arm | None = None
+        self, cases: Iterable[CaseFacts], arms: Iterable[ArmFacts], *, alpha: float = ALPHA, baseline: Arm | None = None,
+        calibrations: Sequence[Calibration] | None = None,
     ) -> None:  # fmt: skip
         self._cases = {case.id: case for case in cases}
         self._arms = {arm.key: arm for arm in arms}
@@ -137,19 +165,18 @@ class Aggregate:
         self._all = _Spent()
         self._metrics: dict[tuple[str, Arm], _Metric] = defaultdict(_Metric)
         self._assertions: dict[tuple[str, Arm], Counter[str]] = defaultdict(Counter)
+        self._unscored: dict[str, Counter[str]] = defaultdict(Counter)
         self._reasons: Counter[str] = Counter()
+        self._judging = Judging(calibrations, alpha)
 
     def add(self, row: Row) -> None:
         """Count one trial; each must come once."""
-        self._cases.setdefault(row.case, CaseFacts(id=row.case))
+        case = self._cases.setdefault(row.case, CaseFacts(id=row.case))
         self._arms.setdefault(row.arm, ArmFacts(key=row.arm, prompt=row.arm, model=""))
         cell = self._cells[row.case, row.arm]
+        cell.add(row, attacked=is_attack(case))
         if isinstance(row.score, Unscored):
-            cell.unscored += 1
             self._reasons[row.score.reason[:REASON_CHARS_MAX]] += 1
-        else:
-            cell.trials += 1
-            cell.passed += row.score.passed
         for spent in (self._spent[row.arm], self._all):
             spent.add(row)
         failing = set()
@@ -158,10 +185,13 @@ class Aggregate:
             self._assertions[one.label, row.arm][mark] += 1
             if mark == "failed":
                 failing.add(one.label)
+            elif isinstance(one.score, Unscored):
+                self._unscored[one.label][one.score.reason[:REASON_CHARS_MAX]] += 1
         cell.failing.update(failing)
         for name, value in row.named.items():
             if math.isfinite(value):
                 self._metrics[name, row.arm].add(value)
+        self._judging.add(row)
 
     def summary(self) -> Summary:
         """The numbers so far."""
@@ -183,6 +213,8 @@ class Aggregate:
             slices=tuple(self._slices(tallies)),
             metrics=tuple(self._named()),
             assertions=tuple(self._failing()),
+            wins=tuple(self._judging.wins(self._arms, self._baseline)),
+            judges=tuple(self._judging.judges(self._arms)),
             unscored_because=tuple(_ranked(self._reasons)[:REASONS_MAX]),
         )
 
@@ -220,8 +252,13 @@ class Aggregate:
                 tally=tally, flaky=tally.flaky, failing=tuple(_ranked(self._cells[case.id, arm].failing)),
                 pass_at_k=pass_at_k(tally.trials, tally.passed, k) if k and enough else None,
                 pass_hat_k=pass_hat_k(tally.trials, tally.passed, k) if k and enough else None,
+                why=self._cells[case.id, arm].why,
             )  # fmt: skip
-        return CaseStats(case=case.id, standing=standing_of(own, self._arms, self._baseline), arms=arms)
+        cells = [self._cells[case.id, arm] for arm in sorted(own, key=lambda arm: arm == self._baseline)]
+        return CaseStats(
+            case=case.id, standing=standing_of(own, self._arms, self._baseline), arms=arms,
+            attack=next((cell.attack for cell in cells if cell.attack), ""),
+        )  # fmt: skip
 
     def _slices(self, tallies: Mapping[Arm, Mapping[str, Tally]]) -> Iterator[SliceStats]:
         tagged: dict[str, list[CaseFacts]] = defaultdict(list)
@@ -252,13 +289,18 @@ class Aggregate:
         for label in sorted(labels, key=lambda label: (-failed[label], -unscored[label], label)):
             for arm in self._arms:
                 if (label, arm) in self._assertions:
-                    yield AssertionStats(label=label, arm=arm, **self._assertions[label, arm])
+                    because = _ranked(self._unscored[label])[0][0] if self._unscored[label] else ""
+                    yield AssertionStats(
+                        label=label, arm=arm, unscored_because=because, **self._assertions[label, arm]
+                    )
 
 
 def aggregate_for(report: Report) -> Aggregate:
     """An empty one, with the limits that the report's verdicts were given by."""
     alpha = report.verdicts[0].rules.alpha if report.verdicts else ALPHA
-    return Aggregate(report.cases, report.arms, alpha=alpha, baseline=report.baseline)
+    return Aggregate(
+        report.cases, report.arms, alpha=alpha, baseline=report.baseline, calibrations=report.calibrations
+    )
 
 
 def summarise(report: Report) -> Summary:

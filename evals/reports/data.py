@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from promptship.evals.reports.ordered import Ordered, json_text
+from promptship.evals.reports.verdicts import conclusion_of
 from promptship.evals.rows import CaseFacts, Row, to_json
 
 VERSION: Final = 1
@@ -16,6 +17,7 @@ VERSION: Final = 1
 def json_chunks(ordered: Ordered) -> Iterator[str]:
     """The whole run as one document, one result per line."""
     report = ordered.report
+    conclusion = conclusion_of(report, ordered.summary)
     head: dict[str, Any] = {
         "kind": "promptship-report",
         "version": VERSION,
@@ -23,7 +25,9 @@ def json_chunks(ordered: Ordered) -> Iterator[str]:
         "id": report.id,
         "at": None if report.at is None else report.at.isoformat(),
         "duration_s": report.duration_s,
+        "conclusion": {"word": conclusion.word.value, "exit_code": conclusion.exit_code},
         "reused": report.reused,
+        "cached": ordered.summary.totals.cached,
         "inputs": dict(report.inputs),
         "verdicts": [verdict.model_dump(mode="json") for verdict in report.verdicts],
         "summary": ordered.summary.model_dump(mode="json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -49,3 +50,21 @@ def refuse_endings(paths: Iterable[Path], *more: str) -> None:
     for path in paths:
         if path.suffix.lower() not in more:
             format_of(path)
+
+
+def refuse_places(paths: Iterable[Path]) -> None:
+    """Raise ConfigError for every path that no file could be written to: before anything is paid. Makes nothing."""
+    problems = []
+    for path in paths:
+        place = next(parent for parent in path.absolute().parents if parent.exists())
+        if path.is_dir():
+            got = "a directory"
+        elif not place.is_dir():
+            got = f"{place} is no directory"
+        elif not os.access(place, os.W_OK | os.X_OK):
+            got = f"{place} is not writable"
+        else:
+            continue
+        problems.append(Problem(str(path), "", got, "expected a place for the report"))
+    if problems:
+        raise ConfigError(problems)

@@ -9,7 +9,9 @@ from datetime import UTC
 from html import escape
 from typing import Final
 
+from promptship.evals.reports.attacks import attack_of, is_attack
 from promptship.evals.reports.ordered import Ordered
+from promptship.evals.reports.reasons import about
 from promptship.evals.reports.summary import Counted, Summary
 from promptship.evals.reports.tables import arm_names
 from promptship.evals.rows import CaseFacts, Row
@@ -17,6 +19,10 @@ from promptship.evals.score import Scored, Unscored
 
 _ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, in any form (section 2.2)."""
+_NUMBERED: Final = re.compile(r"(case-)?\d+")
+"""Ids that say nothing: what such a case is known by are its variables."""
+NAME_MAX: Final = 120
+"""Characters of what is known of a case besides its id."""
 ANSWER_MAX: Final = 20_000
 """Characters of an answer; CI systems keep less."""
 
@@ -42,12 +48,15 @@ def junit_chunks(ordered: Ordered) -> Iterator[str]:
 
 
 def _case(row: Row, case: CaseFacts, classname: str, *, numbered: bool) -> Iterator[str]:
-    name = row.case + (f": {case.description}" if case.description and case.description != row.case else "")
+    # Not the attack itself: an attacker model invents another one next time, and names should stay.
+    known = bool(case.description) or is_attack(case) or _NUMBERED.fullmatch(case.id) is not None
+    said = about(case, NAME_MAX) if known else ""
+    name = f"{row.case}: {said}" if said else row.case
     attributes = {"classname": classname, "name": name + (f" [trial {row.trial + 1}]" if numbered else "")}
     if row.latency_ms is not None and math.isfinite(row.latency_ms):
         attributes["time"] = _seconds(row.latency_ms / 1000)
     yield "    " + _open("testcase", attributes)
-    yield from _outcome(row)
+    yield from _outcome(row, f"attack: {attack_of(row)}" if is_attack(case) else "")
     if row.answers:
         answer = "\n\n".join(row.answers)
         cut = f"\n... {len(answer) - ANSWER_MAX:,} more characters" if len(answer) > ANSWER_MAX else ""
@@ -55,7 +64,7 @@ def _case(row: Row, case: CaseFacts, classname: str, *, numbered: bool) -> Itera
     yield "    </testcase>\n"
 
 
-def _outcome(row: Row) -> Iterator[str]:
+def _outcome(row: Row, attack: str) -> Iterator[str]:
     score = row.score
     if isinstance(score, Unscored):
         if row.error:
@@ -65,7 +74,7 @@ def _outcome(row: Row) -> Iterator[str]:
             yield f"      <skipped {_attributes({'message': because})}/>\n"
     elif not score.passed:
         lost = [one for one in row.asserted if not (isinstance(one.score, Scored) and one.score.passed)]
-        said = [f"{one.label}: {_reason(one.score)}" for one in lost]
+        said = [f"{one.label}: {_reason(one.score)}" for one in lost] + ([attack] if attack else [])
         message = score.reason or ", ".join(one.label for one in lost) or "failed"
         attributes = {"message": message, "type": lost[0].label if lost else "score"}
         yield f"      <failure {_attributes(attributes)}>{_text(chr(10).join(said))}</failure>\n"

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from promptship.errors import PromptshipError
 from promptship.evals.promptfoo.model import Note
 from promptship.evals.rows import Arm, ArmFacts, CaseFacts, Row
 from promptship.evals.verdict import SuiteVerdict
+
+if TYPE_CHECKING:
+    from promptship.evals.judges.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,12 @@ class Report:
     duration_s: float | None = None
     reused: int = 0
     """Rows taken over from an earlier run."""
+    pass_rate_min: float = 1.0
+    """Share of all trials that must pass for a run without verdicts to pass, 0..1 (`promptship.evals.outcome.concluded`)."""
+    down: Mapping[str, PromptshipError] = field(default_factory=dict)
+    """Endpoints that could not answer, without which there is no verdict, and why."""
+    calibrations: tuple[Calibration, ...] | None = None
+    """Every one that is kept (`promptship.evals.judges.calibration.kept`); None: the run's judges cannot be calibrated."""
 
     @property
     def baseline(self) -> Arm | None:

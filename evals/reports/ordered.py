@@ -16,7 +16,10 @@ from promptship.evals.rows import Arm, ArmFacts, CaseFacts, Row, from_json, to_j
 
 
 class Ordered:
-    """A report, read once: its summary, and its rows in order as often as wanted. Close it: it holds a file."""
+    """A report: its summary, and its rows in order as often as wanted. Close it: it may hold a file.
+
+    The rows are read once for the summary, and once more when a format asks for them: most reports are a page of numbers.
+    """
 
     summary: Summary
 
@@ -24,20 +27,18 @@ class Ordered:
         self.report = report
         self.cases = {case.id: case for case in report.cases}
         self.arms = {arm.key: arm for arm in report.arms}
-        self._file: IO[bytes] = TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._file: IO[bytes] | None = None
+        self._offsets: list[int] = []
+        """In the file, of each row as they came."""
         self._index: list[tuple[int, int, int, int]] = []
-        try:
-            self._read()
-        except BaseException:
-            self._file.close()
-            raise
+        """Places of case, trial and arm, and which row it was."""
+        self._read()
 
     def _read(self) -> None:
         numbers = aggregate_for(self.report)
         cases = {case: place for place, case in enumerate(self.cases)}
         arms = {arm: place for place, arm in enumerate(self.arms)}
-        end = 0
-        for row in self.report.rows():
+        for number, row in enumerate(self.report.rows()):
             numbers.add(row)
             if row.case not in cases:
                 cases[row.case] = len(cases)
@@ -45,11 +46,25 @@ class Ordered:
             if row.arm not in arms:
                 arms[row.arm] = len(arms)
                 self.arms[row.arm] = ArmFacts(key=row.arm, prompt=row.arm, model="")
-            self._index.append((cases[row.case], row.trial, arms[row.arm], end))
-            # Not orjson: it knows no NaN, no lone surrogates and no large integers, and rows must come back as they were.
-            end += self._file.write(json.dumps(to_json(row), default=str).encode() + b"\n")
+            self._index.append((cases[row.case], row.trial, arms[row.arm], number))
         self._index.sort()
         self.summary = numbers.summary()
+
+    def _kept(self) -> IO[bytes]:
+        """All rows in a file, as they came."""
+        if self._file is None:
+            file: IO[bytes] = TemporaryFile()  # noqa: SIM115 - closed by close()
+            try:
+                end = 0
+                for row in self.report.rows():
+                    self._offsets.append(end)
+                    # Not orjson: it knows no NaN, no lone surrogates and no large integers, and rows must come back as they were.
+                    end += file.write(json.dumps(to_json(row), default=str).encode() + b"\n")
+            except BaseException:
+                file.close()
+                raise
+            self._file = file
+        return self._file
 
     def rows(self) -> Iterator[Row]:
         """By case, then trial, then arm."""
@@ -71,13 +86,17 @@ class Ordered:
             start = end
 
     def _rows(self, entries: list[tuple[int, int, int, int]]) -> Iterator[Row]:
-        for _, _, _, offset in entries:
-            self._file.seek(offset)
-            yield from_json(json.loads(self._file.readline()))
+        if not entries:
+            return
+        file = self._kept()
+        for _, _, _, number in entries:
+            file.seek(self._offsets[number])
+            yield from_json(json.loads(file.readline()))
 
     def close(self) -> None:
         """Give the temporary file back."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from promptship.evals.reports.judges import corrections_table, judge_sentences, wins_table
 from promptship.evals.reports.model import Report
+from promptship.evals.reports.news import items, news
 from promptship.evals.reports.summary import ArmStats, Counted, Rate, Standing, Summary
 from promptship.evals.reports.tables import (
     arms_table,
     assertions_table,
-    cost,
     grid_of,
+    heads,
     interval,
     interval_name,
-    judges,
+    letters_of,
     metrics_table,
-    news,
-    news_table,
     slices_table,
-    standings,
 )
+from promptship.evals.reports.totals import cost, judges, standings, steady_failures
 from promptship.evals.reports.verdicts import headlines
+from promptship.evals.rows import Arm
 from promptship.evals.verdict import SuiteVerdict
-from promptship.render.numbers import (
+from promptship.numbers import (
     between,
     count,
     duration,
@@ -50,7 +52,10 @@ def page_view(report: Report, summary: Summary) -> dict[str, Any]:
     """Everything that the template names."""
     found = news(summary, {case.id: case for case in report.cases})
     arms, scale = arms_table(report, summary), scale_of(summary)
+    names = heads(report, summary)
     parts = [
+        _part("Against stable", wins_table(report, summary)),
+        _judges(report, summary),
         _part("Slices", slices_table(report, summary)),
         _part("Failing assertions", assertions_table(report, summary, len(summary.assertions))),
         _part("Metrics", metrics_table(report, summary)),
@@ -62,19 +67,20 @@ def page_view(report: Report, summary: Summary) -> dict[str, Any]:
         "headlines": headlines(report, summary),
         "differences": [difference_plot(verdict) for verdict in report.verdicts] or [None],
         "tiles": _tiles(report, summary),
-        "grid": _grid(summary, scale),
+        "grid": _grid(summary, scale, letters_of(report, summary)),
         "arms": arms,
         "plots": [rate_plot(arm.rate, scale) for arm in summary.arms],
         "scale_said": between(*scale) if scale else "",
         "plot_in": next((place for place, head in enumerate(arms[0]) if head == interval_name(summary)), -1),
         "interval_name": interval_name(summary),
-        "news": news_table(report, summary, found[:NEWS_MAX]),
-        "links": [urlencode({"case": case.case}, errors="replace") for case in found[:NEWS_MAX]],
+        "heads": list(names.values()),
+        "news": [(item, _link(item.case)) for item in items(report, found[:NEWS_MAX], names)],
+        "steady": steady_failures(report, summary),
         "news_count": count(len(found)),
         "news_hidden": count(len(found) - NEWS_MAX) if len(found) > NEWS_MAX else "",
         "case_count": count(len(summary.cases)),
-        "badge": lambda said: _TONES[Standing(said.partition(" ")[0])],
-        "wide": len(summary.arms) > 3,  # noqa: PLR2004 - columns that half a page has room for
+        "badge": lambda standing: _TONES[Standing(standing)],
+        "wide": len(summary.arms) > 2,  # noqa: PLR2004 - columns that half a page has room for
         "parts": [part for part in parts if part is not None],
     }
 
@@ -164,7 +170,7 @@ def _tiles(report: Report, summary: Summary) -> list[dict[str, str]]:
         {"name": "Cost", "value": money(None if all_.unpriced and not all_.cost_usd else all_.cost_usd), "more": _cost_more(summary)},
         _tokens(all_),
     ]  # fmt: skip
-    if all_.judge_tokens or all_.judge_cost_usd:
+    if all_.judge_tokens or all_.judge_cost_usd or all_.judge_unpriced:
         tiles.append({"name": "Judges", "value": judges(all_).removeprefix("judges "), "more": ""})
     reused = [f"{count(all_.cached)} from the cache"] if all_.cached else []
     reused += [f"{count(report.reused)} of an earlier run"] if report.reused else []
@@ -186,11 +192,25 @@ def _cost_more(summary: Summary) -> str:
     return "" if all_.cost_usd_per_1000 is None else f"{money(all_.cost_usd_per_1000)} per 1,000 answers"
 
 
-def _grid(summary: Summary, scale: Scale) -> dict[str, Any] | None:
+def _link(case: str) -> str:
+    """The place of a case in the list of answers, as a fragment of the page's address."""
+    return urlencode({"case": case}, errors="replace")
+
+
+def _judges(report: Report, summary: Summary) -> dict[str, Any] | None:
+    """What judges are worth: a sentence each, and the corrected pass rates of those that are calibrated."""
+    said = list(judge_sentences(summary))
+    if not said:
+        return None
+    return {"name": "Judges", "table": corrections_table(report, summary), "hidden": "", "said": said}
+
+
+def _grid(summary: Summary, scale: Scale, letters: Mapping[Arm, str]) -> dict[str, Any] | None:
     grid = grid_of(summary)
     if grid is None:
         return None
-    cells = [[_cell(arm, _clearly_best(summary), scale) for arm in line] for line in grid.cells]
+    best = _clearly_best(summary)
+    cells = [[_cell(arm, best, scale, letters) for arm in line] for line in grid.cells]
     return {"prompts": grid.prompts, "models": grid.models, "cells": cells}
 
 
@@ -204,10 +224,13 @@ def _clearly_best(summary: Summary) -> str | None:
     return None
 
 
-def _cell(arm: ArmStats | None, best: str | None, scale: Scale) -> dict[str, Any] | None:
+def _cell(
+    arm: ArmStats | None, best: str | None, scale: Scale, letters: Mapping[Arm, str]
+) -> dict[str, Any] | None:
     if arm is None:
         return None
     return {
+        "letter": letters[arm.arm].strip(),
         "rate": percent(arm.rate.value), "interval": interval(arm.rate), "plot": rate_plot(arm.rate, scale),
         "cost": money(arm.counted.cost_usd_per_1000), "median": milliseconds(arm.latency_ms_median),
         "best": arm.arm == best,
@@ -224,4 +247,9 @@ def _part(name: str, table: list[tuple[str, ...]]) -> dict[str, Any] | None:
     if not table:
         return None
     hidden = len(table) - 1 - PART_ROWS_MAX
-    return {"name": name, "table": table[: PART_ROWS_MAX + 1], "hidden": count(hidden) if hidden > 0 else ""}
+    return {
+        "name": name,
+        "table": table[: PART_ROWS_MAX + 1],
+        "hidden": count(hidden) if hidden > 0 else "",
+        "said": [],
+    }

@@ -1,23 +1,27 @@
 """The rows of a run as compact JSON for the HTML page: blocks of cases, each with a table of its texts, and an index.
 
 A block is `{"s": texts, "c": cases}`; numbers in its cases are places in `s`. A case is `{"v": [[name, value]], "r": trials per
-arm}`; a trial `{"m": mark, "n": number, "f": facts, "a": answers, "r": reason, "e": error, "p": what was asked, "v": variables,
-"t": asserted}`, without what it has not; an assertion `[label, mark, score, reason, judge's words, parts]`. Marks: `+` passed,
+arm}`, of a red team also `"k"`: what attacks; a trial `{"m": mark, "n": number, "f": facts, "a": answers, "r": reason, "e": error, "p": what was asked, "v": variables,
+"t": asserted, "k": attack}`, without what it has not; an assertion `[label, mark, score, reason, judge's words, parts]`. Marks: `+` passed,
 `-` failed, `?` no score, `!` no answer. Numbers are texts already: the page formats nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
+from promptship.evals.reports.attacks import attack_of, attacked_by, is_attack
+from promptship.evals.reports.news import news
 from promptship.evals.reports.ordered import Ordered, json_text
-from promptship.evals.reports.tables import arm_names, news
+from promptship.evals.reports.reasons import about
+from promptship.evals.reports.tables import arm_names, letters_of
 from promptship.evals.row_log import sound
 from promptship.evals.rows import Asserted, CaseFacts, Row
 from promptship.evals.score import Score, Unscored
 from promptship.evals.suite_file import Severity
-from promptship.render.numbers import count, decimal, milliseconds, money, plural
+from promptship.numbers import count, decimal, milliseconds, money, plural
 
 BLOCK_CASES_MAX: Final = 50
 BLOCK_CHARS_MAX: Final = 500_000
@@ -56,22 +60,21 @@ class Blocks:
         tags = [self._tags.setdefault(tag, len(self._tags)) for tag in dict.fromkeys(case.tags)]
         marks = ["".join(map(_row_mark, rows)) for rows in by_arm]
         blocking = int(case.severity is Severity.BLOCKING)
-        about = _cut(case.description, TEXT_MAX)
-        self._listed.append(
-            [sound(case.id), about, tags, blocking, self._standings.get(case.id, "unscored"), marks]
-        )
+        said = _cut(case.description, TEXT_MAX) if case.description else about(case)
+        standing = self._standings.get(case.id, "unscored")
+        self._listed.append([sound(case.id), said, tags, blocking, standing, marks, case.passes_min])
 
     def index(self) -> dict[str, Any]:
         """Who was asked, every case in one line, and in which order cases are shown: those to look at first."""
         report, summary = self._ordered.report, self._ordered.summary
-        names = arm_names(report, summary)
+        names, letters = arm_names(report, summary), letters_of(report, summary)
         places = {case.case: place for place, case in enumerate(summary.cases)}
         first = [places[case.case] for case in news(summary, self._ordered.cases)]
         known = set(first)
         return {
             "starts": self._starts,
             "base": None if report.baseline is None else self._arms.index(report.baseline),
-            "arms": [{"name": sound(names[arm])} for arm in self._arms],
+            "arms": [{"name": sound(letters[arm] + names[arm])} for arm in self._arms],
             "tags": list(map(sound, self._tags)),
             "order": first + [place for place in range(len(self._listed)) if place not in known],
             "cases": self._listed,
@@ -89,7 +92,13 @@ class _Block:
 
     def add(self, case: CaseFacts, by_arm: Sequence[Sequence[Row]]) -> None:
         trials = [[self._trial(row) for row in rows] for rows in by_arm]
-        self.cases.append({"v": self._variables(case.vars), "r": trials})
+        shown: dict[str, Any] = {"v": self._variables(case.vars), "r": trials}
+        if is_attack(case):
+            shown["k"] = self._text(attacked_by(case))
+            for row, trial in zip(chain(*by_arm), chain(*trials), strict=True):
+                if attack := attack_of(row):
+                    trial["k"] = self._text(attack, ASKED_MAX)
+        self.cases.append(shown)
 
     def _text(self, text: str, length_max: int = TEXT_MAX) -> int:
         text = _cut(text, length_max)

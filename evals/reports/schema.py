@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from promptship.evals.outcome import Word
 from promptship.evals.reports.data import VERSION
 from promptship.evals.reports.summary import Summary
 from promptship.evals.verdict import SuiteVerdict
@@ -46,7 +47,17 @@ def report_schema() -> dict[str, Any]:
         "id": {**_TEXT, "description": "Of the run."},
         "at": {"type": ["string", "null"], "format": "date-time"},
         "duration_s": _NUMBER_OR_NONE,
-        "reused": {**_COUNT, "description": "Results taken over from an earlier run."},
+        "conclusion": {
+            **_object(
+                {"word": {"enum": [word.value for word in Word]}, "exit_code": _COUNT}, "word", "exit_code"
+            ),
+            "description": "What the run came to, as in every report, and the exit status of the command.",
+        },
+        "reused": {**_COUNT, "description": "Results taken over from an earlier run that was gone on with."},
+        "cached": {
+            **_COUNT,
+            "description": "Results whose every answer came from the cache: nothing was paid.",
+        },
         "inputs": {"type": "object", "additionalProperties": _TEXT},
         "verdicts": _list("SuiteVerdict"),
         "summary": {"$ref": "#/$defs/Summary"},
@@ -91,6 +102,15 @@ def _asserted() -> dict[str, Any]:
         "judge_tokens": {**_COUNT, "default": 0},
         "said": {**_TEXT, "description": "What a judge answered."},
         "judge": {**_TEXT, "description": "Which judge, by which version of the rubrics."},
+        "judge_usage": {
+            "type": "object",
+            "description": "Tokens of the judge in parts, where somebody counted them.",
+        },
+        "named": {
+            "type": "object",
+            "description": "Further scores that a script or the members of a set gave.",
+        },
+        "named_weights": {"type": "object"},
         "parts": _list("Asserted"),
     }
     return _object(properties, "label", "turn", "score", description="What one assertion said.")
@@ -108,6 +128,7 @@ def _row() -> dict[str, Any]:
         "value": {"description": "The last answer, when it is more than text."},
         "sent": {**_TEXT, "description": "What was asked last: text, or messages as JSON."},
         "vars": {"type": "object", "description": "When they differ from the case's."},
+        "prompt_config": {"type": "object", "description": "What the prompt's own function said besides the prompt."},
         "named": {"type": "object", "additionalProperties": _NUMBER_OR_NONE, "description": "Scores by metric."},
         "named_weights": {"type": "object", "additionalProperties": _NUMBER_OR_NONE},
         "error": {**_TEXT, "description": "Why there is no answer."},
@@ -118,6 +139,7 @@ def _row() -> dict[str, Any]:
         "cost_usd": _NUMBER_OR_NONE,
         "judge_tokens": {**_COUNT, "default": 0},
         "judge_cost_usd": {**_NUMBER, "default": 0},
+        "judge_unpriced": {**_COUNT, "default": 0},
         "cached": {"type": "boolean", "default": False},
         "model": _TEXT,
         "fingerprint": _TEXT,

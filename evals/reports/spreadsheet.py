@@ -25,7 +25,7 @@ _FORMULA: Final = re.compile(r"'*[\s\x00-\x1f\ufeff]*[=+\-@\t\r\n\uff0b\uff0d\uf
 
 
 def csv_chunks(ordered: Ordered) -> Iterator[str]:
-    """Lines of the file, each ended by CR LF (RFC 4180). A number that was not measured is an empty cell."""
+    """Lines of the file, each ended by CR LF (RFC 4180). Trials count from 1. A number that was not measured is an empty cell."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
 
@@ -63,7 +63,7 @@ def _variables(ordered: Ordered) -> list[str] | None:
 
 
 def _case_cells(case: CaseFacts, trial: int) -> list[Any]:
-    return [safe(case.id), safe(case.description), safe(", ".join(case.tags)), case.severity.value, trial]
+    return [safe(case.id), safe(case.description), safe(", ".join(case.tags)), case.severity.value, trial + 1]
 
 
 def _variable_cells(case: CaseFacts, variables: Sequence[str] | None) -> list[str]:

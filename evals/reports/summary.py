@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -73,6 +74,8 @@ class Counted(_Value):
     """Of 1,000 new answers, from those that have a price."""
     judge_tokens: int = 0
     judge_cost_usd: float = 0.0
+    judge_unpriced: int = 0
+    """New answers of judges without a price: `judge_cost_usd` is too low by theirs."""
 
 
 class ArmStats(_Value):
@@ -122,6 +125,32 @@ class AssertionStats(_Value):
     passed: int = 0
     failed: int = 0
     unscored: int = 0
+    unscored_because: str = ""
+    """The commonest reason."""
+
+
+class WinStats(_Value):
+    """Comparisons of one arm with stable by one `pairwise` assertion (`promptship.evals.judges.win_rate`)."""
+
+    label: str
+    arm: str
+    cases: int
+    wins: int
+    ties: int
+    losses: int
+    rate: float
+    """0..1; a tie is half a win; 0.5: as often better as worse."""
+    low: float
+    high: float
+    """Limits one-sided at alpha each."""
+
+
+class Why(_Value):
+    """What the first trial that did not pass says. May quote the answer."""
+
+    label: str = ""
+    """Of the assertion; empty: the trial as a whole."""
+    reason: str = ""
 
 
 class CaseArm(_Value):
@@ -136,6 +165,8 @@ class CaseArm(_Value):
     """Some trials passed and others failed."""
     failing: tuple[tuple[str, int], ...] = ()
     """Assertions that failed, and in how many trials."""
+    why: Why | None = None
+    """None: every trial passed."""
 
 
 class CaseStats(_Value):
@@ -144,6 +175,53 @@ class CaseStats(_Value):
     case: str
     standing: Standing
     arms: dict[str, CaseArm]
+    attack: str = ""
+    """What a red team's case sent, of its first trial that did not pass; empty: no such case, or it always passed."""
+
+
+class JudgedRate(_Value):
+    """How often a judge passed an arm's answers by `llm-rubric`, 0..1, as a mean over cases; and what people would have said."""
+
+    arm: str
+    cases: int
+    value: float
+    corrected: float | None = None
+    """By the judge's calibration (`promptship.evals.judges.correction`, assuming the same errors as on the labels)."""
+    low: float | None = None
+    high: float | None = None
+    """Two-sided limits of `corrected`, at 1 - 2 alpha."""
+    drift: float | None = None
+    """Standard errors between the judge's pass rate here and on the labels."""
+    because: str = ""
+    """Why it is not corrected."""
+
+
+class Calibrated(_Value):
+    """How far a judge agreed with people when it was calibrated; every number with its limits: value, low, high."""
+
+    name: str
+    labels: int
+    at: date | None = None
+    """None: the file does not say."""
+    alpha: float
+    """Of the limits, two-sided."""
+    accuracy: tuple[float, float, float]
+    kappa: tuple[float, float, float] | None
+    bias: tuple[float, float, float]
+    """Pass rate of the judge minus that of the people."""
+
+
+class JudgeStats(_Value):
+    """One judge: a model with its fingerprint, and the version of the rubrics it was asked by."""
+
+    judge: str
+    rubrics_version: str
+    judged: int
+    """Assertions that it decided or should have."""
+    calibration: Calibrated | None = None
+    because: str = ""
+    """Why there is no calibration that fits."""
+    rates: tuple[JudgedRate, ...] = ()
 
 
 class Summary(_Value):
@@ -160,5 +238,9 @@ class Summary(_Value):
     metrics: tuple[MetricStats, ...] = ()
     assertions: tuple[AssertionStats, ...] = ()
     """Those that failed or had no score at least once with some arm; most failures first."""
+    wins: tuple[WinStats, ...] = ()
+    """Empty: nothing was compared with stable."""
+    judges: tuple[JudgeStats, ...] = ()
+    """Models that judged, with what is known of how far they agree with people."""
     unscored_because: tuple[tuple[str, int], ...] = ()
     """Reasons of trials without a score, commonest first."""

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from string import ascii_uppercase
 from typing import Final
 
+from promptship.evals.reports.attacks import titled
 from promptship.evals.reports.model import Report
-from promptship.evals.reports.summary import (
-    WORST_FIRST,
-    ArmStats,
-    CaseStats,
-    Counted,
-    Rate,
-    Standing,
-    Summary,
-)
-from promptship.evals.rows import Arm, CaseFacts
-from promptship.evals.suite_file import Severity
-from promptship.evals.verdict import Tally
-from promptship.render.numbers import (
+from promptship.evals.reports.news import NONE
+from promptship.evals.reports.summary import ArmStats, AssertionStats, Counted, Rate, Summary
+from promptship.evals.rows import Arm
+from promptship.numbers import (
     NOT_MEASURED,
     between,
     count,
     decimal,
-    duration,
     milliseconds,
     money,
     percent,
-    plural,
 )
 
-NONE: Final = "-"
-"""Where there is nothing to measure: an arm that a case was not given to."""
+NAMES_WIDTH_MAX: Final = 60
+"""Of all names of arms together; longer ones stand in one table, and the others have letters for them."""
 Table = list[tuple[str, ...]]
 """Header first; empty: there is nothing to show."""
 
@@ -60,6 +52,21 @@ def arm_names(report: Report, summary: Summary) -> dict[Arm, str]:
     return names
 
 
+def heads(report: Report, summary: Summary) -> dict[Arm, str]:
+    """What columns of arms are headed by: their names, or letters where those are too long; then the arms' table has both."""
+    names = arm_names(report, summary)
+    if len(names) == 1 or sum(map(len, names.values())) <= NAMES_WIDTH_MAX:
+        return names
+    letters = (first + second for first in ["", *ascii_uppercase] for second in ascii_uppercase)
+    return dict(zip(names, chain(letters, names.values()), strict=False))
+
+
+def letters_of(report: Report, summary: Summary) -> dict[Arm, str]:
+    """Letters of arms that columns are headed by, each with a blank behind it; empty texts where they have names."""
+    names = arm_names(report, summary)
+    return {arm: f"{head} " if head != names[arm] else "" for arm, head in heads(report, summary).items()}
+
+
 def grid_of(summary: Summary) -> Grid | None:
     """The matrix, when there are several prompts and several models, and each pair was asked at most once."""
     pairs = {(arm.prompt, arm.model): arm for arm in summary.arms}
@@ -82,7 +89,7 @@ def interval(rate: Rate) -> str:
 
 def arms_table(report: Report, summary: Summary) -> Table:
     """One line per arm. Columns that nobody has numbers for are left out."""
-    names = arm_names(report, summary)
+    names = heads(report, summary)
     several = summary.k is not None and summary.k > 1
     head = ["arm", "prompt", "model", "pass rate", interval_name(summary)]
     head += [f"any of {summary.k}", f"all of {summary.k}"] if several else []
@@ -93,7 +100,8 @@ def arms_table(report: Report, summary: Summary) -> Table:
         line += [percent(arm.pass_at_k), percent(arm.pass_hat_k)] if several else []
         line += [passed_of(arm.counted), money(arm.counted.cost_usd_per_1000)]
         rows.append((*line, milliseconds(arm.latency_ms_median), milliseconds(arm.latency_ms_p95)))
-    hidden = {0} if report.baseline is None else set[int]()
+    lettered = any(letters_of(report, summary).values())
+    hidden = {0} if report.baseline is None and not lettered else set[int]()
     return without(rows, hidden | {i for i in range(4, len(head)) if _silent(rows, i)})
 
 
@@ -107,64 +115,13 @@ def _missing(unscored: int) -> str:
     return f" (+{count(unscored)} unscored)" if unscored else ""
 
 
-def news(summary: Summary, facts: Mapping[str, CaseFacts]) -> list[CaseStats]:
-    """Cases that somebody should look at, worst first, blocking ones before others."""
-    found = [case for case in summary.cases if case.standing.is_news]
-
-    def badness(case: CaseStats) -> tuple[int, bool, float]:
-        fact = facts.get(case.case)
-        rates = [one.tally.rate or 0.0 for one in case.arms.values()]
-        return (
-            WORST_FIRST.index(case.standing),
-            fact is None or fact.severity is not Severity.BLOCKING,
-            sum(rates) / len(rates) if rates else 0.0,
-        )
-
-    return sorted(found, key=badness)
-
-
-def news_table(report: Report, summary: Summary, found: Sequence[CaseStats]) -> Table:
-    """Case, what it came to, a tally per arm, and what fails where."""
-    if not found:
-        return []
-    names, facts = arm_names(report, summary), {case.id: case for case in report.cases}
-    rows: Table = [("case", "change" if report.baseline else "result", *names.values(), "fails")]
-    for case in found:
-        fact = facts.get(case.case)
-        blocking = " (blocking)" if fact is not None and fact.severity is Severity.BLOCKING else ""
-        tallies = (tally_cell(case.arms[arm].tally if arm in case.arms else None) for arm in names)
-        rows.append(
-            (case.case, case.standing.value + blocking, *tallies, failing_cell(case, report.baseline))
-        )
-    return rows
-
-
-def tally_cell(tally: Tally | None) -> str:
-    """`2/3` trials passed; `3 unscored`."""
-    if tally is None or not tally.trials + tally.unscored:
-        return NONE
-    if not tally.trials:
-        return f"{count(tally.unscored)} unscored"
-    return f"{count(tally.passed)}/{count(tally.trials)}" + _missing(tally.unscored)
-
-
-def failing_cell(case: CaseStats, baseline: Arm | None) -> str:
-    """Labels of the assertions that fail, the baseline's own apart."""
-    lost: dict[str, int] = {}
-    for arm, one in case.arms.items():
-        if arm != baseline or len(case.arms) == 1:
-            for label, times in one.failing:
-                lost[label] = lost.get(label, 0) + times
-    return ", ".join(label if times == 1 else f"{label} x{times}" for label, times in lost.items())
-
-
 def slices_table(report: Report, summary: Summary) -> Table:
     """Pass rate per tag and arm."""
-    names = arm_names(report, summary)
+    names = heads(report, summary)
     found = {(one.tag, one.arm): one.rate for one in summary.slices}
     tags = dict.fromkeys(one.tag for one in summary.slices)
     rows = [
-        (tag, count(max(found[tag, arm].cases for arm in names)), *(rate_cell(found[tag, arm]) for arm in names))
+        (titled(tag), count(max(found[tag, arm].cases for arm in names)), *(rate_cell(found[tag, arm]) for arm in names))
         for tag in tags
     ]  # fmt: skip
     return [("slice", "cases", *names.values()), *rows] if rows else []
@@ -177,7 +134,7 @@ def rate_cell(rate: Rate) -> str:
 
 def metrics_table(report: Report, summary: Summary) -> Table:
     """Mean of every named score."""
-    names = arm_names(report, summary)
+    names = heads(report, summary)
     found = {(one.metric, one.arm): one for one in summary.metrics}
     metrics = dict.fromkeys(one.metric for one in summary.metrics)
     rows = [
@@ -188,83 +145,28 @@ def metrics_table(report: Report, summary: Summary) -> Table:
 
 
 def assertions_table(report: Report, summary: Summary, most: int) -> Table:
-    """Assertions that fail, most failures first: failed of scored, per arm."""
-    names = arm_names(report, summary)
+    """Assertions that fail, most failures first: failed of scored, per arm; and why others have no score."""
+    names = heads(report, summary)
     found = {(one.label, one.arm): one for one in summary.assertions}
     labels = list(dict.fromkeys(one.label for one in summary.assertions))
-    rows = []
+    rows: Table = []
     for label in labels[:most]:
-        cells = []
-        for arm in names:
-            one = found.get((label, arm))
-            said = NONE if one is None else f"{count(one.failed)} of {count(one.failed + one.passed)}"
-            cells.append(said + ("" if one is None else _missing(one.unscored)))
-        rows.append((label, *cells))
-    return [("assertion fails", *names.values()), *rows] if rows else []
+        ones = [found.get((label, arm)) for arm in names]
+        because = next((one.unscored_because for one in ones if one is not None and one.unscored), "")
+        rows.append((label, *map(_failed_cell, ones), because))
+    table: Table = [("assertion fails", *names.values(), "without a score because"), *rows]
+    if not rows:
+        return []
+    return table if any(row[-1] for row in rows) else without(table, [len(table[0]) - 1])
 
 
-def totals_sentences(report: Report, summary: Summary) -> list[str]:
-    """What the whole run came to and what it took, as short sentences without a full stop."""
-    all_ = summary.totals
-    parts = [f"{count(all_.passed)} passed", f"{count(all_.failed)} failed"]
-    if all_.unscored:
-        parts.append(f"{count(all_.unscored)} without a score" + (f" ({count(all_.errors)} without an answer)" if all_.errors else ""))  # fmt: skip
-    said = [f"{plural(all_.rows, 'trial')} of {plural(len(summary.cases), 'case')}: {', '.join(parts)}"]
-    said += [sentence] if (sentence := steady_failures(report, summary)) else []
-    spent = [f"cost {cost(all_)}", tokens(all_)]
-    if all_.judge_tokens or all_.judge_cost_usd:
-        spent.append(judges(all_))
-    said.append("; ".join(spent))
-    reused = [f"{count(all_.cached)} answered from the cache"] if all_.cached else []
-    reused += [f"{count(report.reused)} taken over from an earlier run"] if report.reused else []
-    took = [f"took {duration(report.duration_s)}"] if report.duration_s is not None else []
-    if took or reused:
-        said.append("; ".join([*took, *reused]))
-    return said
-
-
-def steady_failures(report: Report, summary: Summary, most: int = 8) -> str:
-    """Cases that fail with candidate and stable alike: that is no change, so no table of changes has them."""
-    if report.baseline is None:
-        return ""
-    blocking = {case.id for case in report.cases if case.severity is Severity.BLOCKING}
-    names = [
-        case.case + (" (blocking)" if case.case in blocking else "")
-        for case in summary.cases
-        if case.standing is Standing.UNCHANGED and all(one.tally.rate == 0 for one in case.arms.values())
-    ]
-    if not names:
-        return ""
-    hidden = f" and {count(len(names) - most)} more" if len(names) > most else ""
-    verb = "fails" if len(names) == 1 else "fail"
-    return f"{plural(len(names), 'case')} {verb} with candidate and stable alike: {', '.join(names[:most])}{hidden}"
-
-
-def cost(counted: Counted) -> str:
-    """What the answers cost, and whether that is all of it."""
-    if counted.cost_usd is None or not counted.unpriced:
-        return money(counted.cost_usd)
-    known = f"at least {money(counted.cost_usd)}" if counted.cost_usd else NOT_MEASURED
-    return f"{known} ({plural(counted.unpriced, 'answer')} without a price)"
-
-
-def tokens(counted: Counted) -> str:
-    """`1,200 + 300 tokens`, in and out."""
-    if counted.tokens_in is None and counted.tokens_out is None:
-        return f"tokens {NOT_MEASURED}"
-    return f"{count(counted.tokens_in)} + {count(counted.tokens_out)} tokens (in + out)"
-
-
-def judges(counted: Counted) -> str:
-    """What judging took."""
-    price = f", {money(counted.judge_cost_usd)}" if counted.judge_cost_usd else ""
-    return f"judges {count(counted.judge_tokens)} tokens{price}"
-
-
-def standings(summary: Summary) -> str:
-    """`3 regressed, 20 unchanged`."""
-    counts = {kind: sum(case.standing is kind for case in summary.cases) for kind in Standing}
-    return ", ".join(f"{count(number)} {kind.value}" for kind, number in counts.items() if number)
+def _failed_cell(one: AssertionStats | None) -> str:
+    if one is None:
+        return NONE
+    scored = one.failed + one.passed
+    if not scored:
+        return f"{count(one.unscored)} unscored"
+    return f"{count(one.failed)} of {count(scored)}" + _missing(one.unscored)
 
 
 def without(rows: Sequence[tuple[str, ...]], columns: Iterable[int]) -> Table:

@@ -6,28 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from promptship.evals.outcome import Conclusion, because_of, concluded, word_of
 from promptship.evals.reports.model import Report
+from promptship.evals.reports.news import tally_cell
 from promptship.evals.reports.summary import Summary
-from promptship.evals.reports.tables import Table, standings, tally_cell
+from promptship.evals.reports.tables import Table
+from promptship.evals.reports.totals import standings
 from promptship.evals.suite_file import Severity
-from promptship.evals.verdict import ArmSummary, CaseChange, SuiteOutcome, SuiteVerdict
-from promptship.render.numbers import NOT_MEASURED, count, milliseconds, percent, plural, points
+from promptship.evals.verdict import ArmSummary, CaseChange, SuiteVerdict
+from promptship.numbers import NOT_MEASURED, count, milliseconds, percent, plural, points
 
 ROWS_MAX: Final = 20
-WORDS: Final = {
-    SuiteOutcome.PASSED: "PASSED",
-    SuiteOutcome.TOO_SMALL: "GOES ON",
-    SuiteOutcome.REGRESSED: "STOPPED",
-    SuiteOutcome.BELOW_FLOOR: "STOPPED",
-    SuiteOutcome.UNSCORED: "NO VERDICT",
-}
-_TONES: Final = {
-    SuiteOutcome.PASSED: "go",
-    SuiteOutcome.TOO_SMALL: "wait",
-    SuiteOutcome.REGRESSED: "stop",
-    SuiteOutcome.BELOW_FLOOR: "stop",
-    SuiteOutcome.UNSCORED: "wait",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +32,44 @@ class Headline:
     difference: str = ""
 
 
+def conclusion_of(report: Report, summary: Summary) -> Conclusion:
+    """The word and the exit status of a run: the report, the command and programs all take them from here."""
+    totals = summary.totals
+    return concluded(
+        report.verdicts, passed=totals.passed, failed=totals.failed, unscored=totals.unscored,
+        pass_rate_min=report.pass_rate_min, down=report.down,
+    )  # fmt: skip
+
+
 def headlines(report: Report, summary: Summary) -> list[Headline]:
     """One per verdict; of a run that was not to be judged, one about its trials."""
     if report.verdicts:
         return [
             Headline(
-                tone=_TONES[verdict.outcome], word=WORDS[verdict.outcome], about=verdict.suite, because=verdict.because,
+                tone=word_of(verdict).tone, word=word_of(verdict).value, because=because_of(verdict),
+                about="" if report.title == f"suite {verdict.suite}" else verdict.suite,
                 warnings=verdict.warnings, difference=difference_line(verdict),
             )
             for verdict in report.verdicts
         ]  # fmt: skip
+    word = conclusion_of(report, summary).word
+    because = "; ".join([*_lost(report), *_passed(report, summary)])
+    return [Headline(tone=word.tone, word=word.value, about="", because=because)]
+
+
+def _lost(report: Report) -> Iterator[str]:
+    for endpoint, error in report.down.items():
+        yield f"{endpoint}: {error}"
+
+
+def _passed(report: Report, summary: Summary) -> Iterator[str]:
     totals = summary.totals
-    tone, word = ("stop", "FAILED") if totals.failed else ("go", "PASSED")
-    if not totals.failed and (totals.unscored or not totals.rows):
-        tone, word = "wait", "NO VERDICT"
     scored = totals.passed + totals.failed
-    because = f"{count(totals.passed)} of {plural(scored, 'scored trial')} passed; cases: {standings(summary) or 'none'}"
-    return [Headline(tone=tone, word=word, about="", because=because)]
+    missing = f", {count(totals.unscored)} more have no score" if totals.unscored else ""
+    yield f"{count(totals.passed)} of {plural(scored, 'scored trial')} passed{missing}"
+    if report.pass_rate_min < 1:
+        yield f"at least {percent(report.pass_rate_min)} of all {count(totals.rows)} must"
+    yield f"cases: {standings(summary) or 'none'}"
 
 
 def numbers_table(verdict: SuiteVerdict) -> Table:

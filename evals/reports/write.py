@@ -20,10 +20,13 @@ from promptship.evals.reports.spreadsheet import csv_chunks
 from promptship.evals.reports.summary import Summary
 from promptship.evals.reports.text import WIDTH, report_text
 from promptship.evals.row_log import sound
+from promptship.render.colour import show
 
 
 def write(report: Report, *paths: Path) -> None:
-    """Write a report to each path, in the format of its ending; the rows are read once. A file is there whole, or not at all.
+    """Write a report to each path, in the format of its ending. A file is there whole, or not at all.
+
+    The rows are read once, for all that is counted; and once more when a format shows rows (JSON, JSONL, CSV, JUnit, HTML).
 
     Raises:
         ConfigError: an ending is unknown, or a file cannot be written; nothing is written when an ending is unknown.
@@ -34,7 +37,7 @@ def write(report: Report, *paths: Path) -> None:
 
 
 def write_to(report: Report, wanted: Format, out: TextIO, *, width: int = WIDTH) -> None:
-    """Write a report to a stream. Text is coloured when the stream is a terminal (and NO_COLOR is not set)."""
+    """Write a report to a stream; text in colour where `promptship.render.colour` says so."""
     with Ordered(report) as ordered:
         _write_to(ordered, wanted, out, width)
 
@@ -42,7 +45,7 @@ def write_to(report: Report, wanted: Format, out: TextIO, *, width: int = WIDTH)
 def publish(
     report: Report, paths: Sequence[Path], wanted: Format, out: TextIO, *, width: int = WIDTH
 ) -> Summary:
-    """`write` and then `write_to` over one reading of the rows; returns what they add up to. Raises as `write`."""
+    """`write` and then `write_to` over the same readings of the rows; returns what they add up to. Raises as `write`."""
     formats = [format_of(path) for path in paths]
     with Ordered(report) as ordered:
         _write(ordered, paths, formats)
@@ -62,11 +65,8 @@ def _write(ordered: Ordered, paths: Sequence[Path], formats: Sequence[Format]) -
 
 
 def _write_to(ordered: Ordered, wanted: Format, out: TextIO, width: int) -> None:
-    if wanted is Format.TEXT and out.isatty():
-        from rich.console import Console
-
-        text = report_text(ordered.report, ordered.summary, width=width)
-        Console(file=out, highlight=False, soft_wrap=True).print(text, end="")
+    if wanted is Format.TEXT:
+        show(report_text(ordered.report, ordered.summary, width=width), out, os.environ)
         return
     out.writelines(chunks(ordered, wanted, width=width))
 

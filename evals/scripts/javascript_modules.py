@@ -166,7 +166,7 @@ def _variables(source: str, start: int) -> Iterator[str]:
     """Names that `const`, `let` or `var` declares, also by patterns."""
     found = _VARIABLES.match(source, start)
     at, wanted = found.end() if found else start, True
-    for position, sign, depth in _tokens(source, at):
+    for position, sign, depth in tokens(source, at):
         if depth == 0 and wanted and _WORD.fullmatch(sign):
             yield sign
             wanted = False
@@ -183,7 +183,7 @@ def _variables(source: str, start: int) -> Iterator[str]:
 
 def _pattern(source: str, start: int) -> Iterator[str]:
     end = start
-    for position, sign, depth in _tokens(source, start):
+    for position, sign, depth in tokens(source, start):
         if depth == 0 and sign in "}]":
             end = position
             break
@@ -195,7 +195,7 @@ def _pattern(source: str, start: int) -> Iterator[str]:
 def _statements(source: str) -> Iterator[tuple[int, str]]:
     """Where `import` and `export` stand at the top level; `import(` and `import.meta` anywhere."""
     last = ""
-    for position, sign, depth in _tokens(source, 0):
+    for position, sign, depth in tokens(source, 0):
         if sign in ("import", "export") and last != ".":
             following = source[position + len(sign) :].lstrip()[:1]
             if (depth == 0 and following != ":") or (sign == "import" and following in ("(", ".")):
@@ -203,7 +203,7 @@ def _statements(source: str) -> Iterator[tuple[int, str]]:
         last = sign
 
 
-def _tokens(source: str, start: int) -> Iterator[tuple[int, str, int]]:
+def tokens(source: str, start: int) -> Iterator[tuple[int, str, int]]:
     """Words and signs with their bracket depth (of an opening bracket: inside it; of a closing one: outside).
 
     Strings, templates and regular expressions are one token, their first character; comments are none.

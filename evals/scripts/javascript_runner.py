@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ INLINE_MAX: Final = 1000
 STACK_BYTES: Final = 1 << 20
 GRACE_S: Final = 0.5
 """The engine looks at its clock now and then; the kernel ends the process when it forgot to for so long."""
-_RUNS_MAX: Final = 100
+RUNS_MAX: Final = 100
 """How often a file is begun anew because it reads a file that nobody expected."""
 _TAMPERS: Final = re.compile(
     r"prototype|__proto__|\bglobal|\beval\b|\bFunction\b|setPrototypeOf|defineProperty|\bthis\b|\bprocess\b|constructor"
@@ -40,6 +41,7 @@ _MISSING: Final = re.compile(
 )
 _NETWORK: Final = re.compile(r"'?\b(fetch|XMLHttpRequest|WebSocket|EventSource)\b'? is not defined")
 _LINE: Final = re.compile(r"<input>:(\d+)")
+_STATEMENT: Final = re.compile(r"(?:return|throw|if|for|while|switch|try|const|let|var)\b")
 _LINES_BEFORE: Final = 2
 """What the engine writes before the body of a function made from text."""
 
@@ -67,14 +69,23 @@ class Realm:
         """What `prelude.js` says about one call: a letter, whether something was left behind, the rest."""
         self.calls += 1
         deadline = time.monotonic() + head["limit"]
-        self._context.set_time_limit(head["limit"])
-        if head.get("file"):
-            said = self._host("file", head.get("path") or "", head["function"])
-        else:
-            said = self._host("inline", json.dumps(head["names"]), head["body"])
+        said = self.load(head)
         if said[0] == "v":
             said = self._host("call", values, None)
         return self._settled(deadline, head["limit"]) if said[0] == "p" else str(said)
+
+    def load(self, head: dict[str, Any]) -> str:
+        """What `prelude.js` says about the code, before it is called."""
+        self._context.set_time_limit(head["limit"])
+        if head.get("file"):
+            return str(self._host("file", head.get("path") or "", head["function"]))
+        return str(self._host("inline", json.dumps(head["names"]), head["body"]))
+
+    def syntax_error(self, code: str) -> dict[str, Any] | None:
+        """What is no JavaScript in a text; None: it can be compiled."""
+        said = str(self._host("inline", "[]", code))
+        error: dict[str, Any] = json.loads(said[2:]) if said[0] == "e" else {}
+        return error if error.get("name") == "SyntaxError" else None
 
     def _settled(self, deadline: float, limit_s: float) -> str:
         while True:
@@ -105,14 +116,13 @@ class Realms:
     def run(self, head: dict[str, Any], values: str) -> str:
         """The value as JSON. Raises Failed."""
         if not head.get("file"):
-            code = head["code"].strip()
-            head["body"] = code if "\n" in code else f"return {code}"
+            head["body"] = body_of(head["code"])
         key, files = self._key(head), None
-        for _ in range(_RUNS_MAX):
+        for _ in range(RUNS_MAX):
             realm = self._realms.get(key)
             if realm is not None and realm.files is not None and realm.files.is_stale:
                 realm = None
-            realm = realm or Realm(head, files or self._files(head))
+            realm = realm or Realm(head, files or files_of(head))
             self._realms.pop(key, None)  # unless all goes well
             said = self._call(realm, head, values)
             if said[0] == "m" and realm.files is not None:
@@ -138,14 +148,6 @@ class Realms:
         return (None, own, head.get("root"), *head["names"])
 
     @staticmethod
-    def _files(head: dict[str, Any]) -> Files:
-        path, root = head.get("path") or "", head.get("root")
-        files = Files([directory for directory in (root, path and str(Path(path).parent)) if directory])
-        if head.get("file"):
-            files.put(path, head["code"])
-        return files
-
-    @staticmethod
     def _call(realm: Realm, head: dict[str, Any], values: str) -> str:
         try:
             return realm.call(head, values)
@@ -158,32 +160,56 @@ class Realms:
             raise Failed("the script raised an exception", message.partition("\n")[0], raised=True) from None
 
 
+def body_of(code: str) -> str:
+    """Inline code as the body of a function. One line is an expression, unless it ends like a block of YAML and is a statement."""
+    line = code.strip()
+    statements = "\n" in line or ("\n" in code and _STATEMENT.match(line))
+    return line if statements else f"return {line}"
+
+
+def files_of(head: dict[str, Any]) -> Files:
+    """Files that a script may read, with its own."""
+    path, root = head.get("path") or "", head.get("root")
+    files = Files([directory for directory in (root, path and str(Path(path).parent)) if directory])
+    if head.get("file"):
+        files.put(path, head["code"])
+    return files
+
+
+def line_of(stack: str) -> int:
+    """The innermost line of a script, from 1; 0: none is told."""
+    line = _LINE.search(stack)
+    return max(int(line[1]) - _LINES_BEFORE, 1) if line else 0
+
+
 def _value(said: str, head: dict[str, Any], files: Files | None) -> str:
     if said[0] == "v":
         return said[2:]
-    error = json.loads(said[2:])
+    raise failed(json.loads(said[2:]), head, files)
+
+
+def failed(error: Mapping[str, Any], head: Mapping[str, Any], files: Files | None) -> Failed:
+    """What an exception of a script means."""
     name, message = error["name"], error["message"]
     if name == "NeedsNode":
-        raise Failed(message)
+        return Failed(message)
     if name == "NoFunction":
-        raise Failed(message, raised=True)
+        return Failed(message, raised=True)
     if name == "ReferenceError" and message.startswith("could not load module"):
-        raise Failed("import() works in files only")
+        return Failed("import() works in files only")
     if name == "NotJson":
-        raise Failed("the script returned something that is not JSON", message, raised=True)
+        return Failed("the script returned something that is not JSON", message, raised=True)
     if name == "OutOfMemory" or (name == "InternalError" and "out of memory" in message):
-        raise too_much_memory()
+        return too_much_memory()
     if name == "ReferenceError" and (found := _MISSING.search(message)):
-        raise Failed(f"needs Node: {found[1]}")
+        return Failed(f"needs Node: {found[1]}")
     if name == "ReferenceError" and (found := _NETWORK.search(message)):
-        raise Failed(f"{found[1]} is not available: scripts have no network")
+        return Failed(f"{found[1]} is not available: scripts have no network")
     if name == "SyntaxError" and not head.get("file") and "at Function (native)" in error["stack"]:
-        raise Failed("the script is not JavaScript", message, raised=True)
-    where = ""
+        return Failed("the script is not JavaScript", message, raised=True)
     alone = files is None or sum(1 for entry in files.entries.values() if entry) <= 1
-    if alone and (line := _LINE.search(error["stack"])):
-        where = f" at line {max(int(line[1]) - _LINES_BEFORE, 1)}"
-    raise Failed(f"the script raised {name}{where}", message, raised=True)
+    line = line_of(error["stack"]) if alone else 0
+    return Failed(f"the script raised {name}{f' at line {line}' if line else ''}", message, raised=True)
 
 
 _REALMS: Final = Realms()

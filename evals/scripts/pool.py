@@ -12,8 +12,9 @@ import orjson
 
 from promptship.evals.scripts import frames
 from promptship.evals.scripts.process import Sandbox
+from promptship.evals.scripts.python_source import syntax_error
 from promptship.evals.scripts.workers import Workers
-from promptship.evals.services import Language, Script, ScriptFailed
+from promptship.evals.services import Fault, Language, Script, ScriptFailed
 
 BATCH_MAX: Final = 64
 """Calls that travel together; only of what changes nothing: JavaScript, patterns, schemas."""
@@ -73,6 +74,30 @@ class ScriptPool:
 
     async def run(self, script: Script) -> Any:
         """The value a script returns. Raises ScriptFailed."""
+        head, values = self._head(script)
+        workers = self._quick if script.language is Language.JAVASCRIPT else self._slow
+        return await self._ask(workers, head, encoded(values), large=script.large)
+
+    async def fault(self, script: Script) -> Fault | None:
+        """What is wrong with a script, found without calling it; a file is loaded for that. None: nothing that shows.
+
+        Ruby is not looked at.
+        """
+        if script.language is Language.RUBY:
+            return None
+        if script.language is Language.PYTHON:
+            is_file = script.path is not None
+            wrong = syntax_error(script.code, None if is_file else tuple(script.names))
+            return None if wrong is None else Fault(what=wrong[0], line=wrong[1], wrong=True)
+        head, _ = self._head(script)
+        try:
+            found = await self._ask(self._quick, {**head, "op": "javascript_check"}, b"[]")
+        except ScriptFailed as error:  # it takes too long to load, or too much memory
+            return Fault(what=str(error), wrong=False)
+        return None if found is None else Fault(**found)
+
+    def _head(self, script: Script) -> tuple[dict[str, Any], Sequence[Any]]:
+        """What a process is told of a script, and the values it gets."""
         head: dict[str, Any] = {
             "op": script.language,
             "code": script.code,
@@ -87,13 +112,11 @@ class ScriptPool:
             values: Sequence[Any] = script.arguments
         else:
             head["names"], values = tuple(script.names), tuple(script.names.values())
-        workers = self._slow
         if script.language is Language.JAVASCRIPT:
-            workers = self._quick
             head["memory"], head["env"] = self._memory, self._env
         elif script.language is Language.RUBY:
             head["ruby"] = self._find_ruby()
-        return await self._ask(workers, head, encoded(values), large=script.large)
+        return head, values
 
     async def matches(self, pattern: str, text: str, *, javascript: bool = False) -> bool:
         """Whether a regular expression finds something in a text. Raises ScriptFailed."""

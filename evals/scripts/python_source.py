@@ -52,3 +52,17 @@ def _awaits(body: Sequence[ast.AST]) -> bool:
 def compiled_inline(code: str, names: tuple[str, ...]) -> CodeType:
     """The code object of `parsed_inline`; it is run in a fresh namespace each time."""
     return compile(parsed_inline(code, names), INLINE_NAME, "exec")
+
+
+def syntax_error(code: str, names: tuple[str, ...] | None) -> tuple[str, int] | None:
+    """What is no Python in a file, or in inline code with these names, and its line; None: it can be compiled."""
+    try:
+        if names is None:
+            compile(code, INLINE_NAME, "exec")
+        else:
+            compiled_inline(code, names)
+    except SyntaxError as error:
+        return error.msg, error.lineno or 0
+    except ValueError as error:
+        return str(error), 0
+    return None

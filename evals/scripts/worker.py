@@ -40,6 +40,10 @@ def _operation(name: str) -> Operation:
         from promptship.evals.scripts import javascript_runner
 
         return javascript_runner.run
+    if name == "javascript_check":
+        from promptship.evals.scripts import javascript_check
+
+        return javascript_check.check
     from promptship.evals.scripts import checking
 
     return checking.regex if name == "regex" else checking.schema

@@ -94,6 +94,11 @@ class Refused(PromptshipError):
 
     exit_code = 1
 
+    def __init__(self, message: str, *, model_only: bool = False) -> None:
+        super().__init__(message)
+        self.model_only = model_only
+        """The key may not use this model (403); it may be good for others of the same provider."""
+
 
 class Unavailable(PromptshipError):
     """Something outside did not answer in time, or answered that it cannot now. Safe and sensible to try again."""

@@ -14,6 +14,8 @@ from promptship.canary.evidence import Baseline, Health, StageCounts
 from promptship.chat import ChatAnswer, ChatRequest
 from promptship.release.events import Event, Fact
 from promptship.release.phase import Phase
+from promptship.routing.changes import RouteChange as RouteChange  # noqa: PLC0414 - told from here, too
+from promptship.routing.changes import RouteRecord as RouteRecord  # noqa: PLC0414 - as above
 from promptship.routing.table import Route, RoutingTable, Version
 
 
@@ -23,26 +25,6 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Wall time, timezone-aware UTC."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteChange:
-    """A change of one prompt's route, applied in the same transaction as the events that explain it.
-
-    `expected_revision` is the route's revision the change was decided on (0: the prompt has no route yet).
-    """
-
-    prompt: str
-    expected_revision: int
-    stable: str | None
-    commit: str
-    """Commit of the stable version."""
-    release_id: str | None = None
-    candidate: str | None = None
-    stage: int | None = None
-    share: float = 0.0
-    salt: str = ""
-    lease_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,34 +134,15 @@ class Ledger(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteRecord:
-    """One change of a prompt's route: what serves since, and who changed it why."""
-
-    revision: int
-    at: datetime
-    stable: str | None
-    """Version digest that serves everybody outside the canary since."""
-    previous: str | None
-    """Stable digest before; the same as `stable` when only the canary changed."""
-    candidate: str | None
-    """Version digest in canary since; None: no canary."""
-    share: float
-    release_id: str | None
-    """Release whose events explain the change; None: adopted without a release."""
-    actor: str
-    reason: str
-
-
 class Routes(Protocol):
     """Routes and the versions behind them."""
 
     def get(self, prompt: str) -> Route | None:
-        """The prompt's route, lease computed for now; None: no route."""
+        """The prompt's route, lease computed for now, as it is without the kill switch; None: no route."""
         ...
 
     def table(self) -> RoutingTable:
-        """All routes with the content of every version they name."""
+        """All routes as they serve (`as_served`) with the content of every version they name."""
         ...
 
     def revision(self) -> int:
@@ -202,6 +165,24 @@ class Routes(Protocol):
         """Make a version stable without a release, once: it is what production serves today. Conflict if a route exists."""
         ...
 
+    def name_safe(self, prompt: str, version: Version, *, actor: str, at: datetime) -> None:
+        """Say which version the kill switch is to serve, and keep its content. Serves nothing yet. Raises NotFound: no route."""
+        ...
+
+    def safe(self, prompt: str) -> str | None:
+        """Digest of the version the kill switch is to serve; None: nobody has named one."""
+        ...
+
+    def kill(self, prompt: str, version: str | None, *, actor: str, at: datetime, reason: str) -> Route:
+        """Turn the kill switch on: this version serves everybody at once, whatever else the route says; None turns it off.
+
+        It depends on nothing that was read before, and changes nothing else: what served without it serves after it.
+
+        Raises:
+            NotFound: the prompt has no route, or the version was never kept.
+        """
+        ...
+
     def history(self, prompt: str) -> Sequence[RouteRecord]:
         """Every change of the prompt's route, newest first; empty: it never had one."""
         ...
@@ -213,11 +194,26 @@ class IngestReport:
 
     observations: int = 0
     feedback: int = 0
+    scores: int = 0
     duplicates: int = 0
     quarantined: int = 0
     """Lines that were not a valid record; kept aside with file and offset."""
     lag_bytes: int = 0
     """Complete but unread bytes that remain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TidyReport:
+    """What one tidying of the telemetry did."""
+
+    rows: int = 0
+    """Records that went from spool lines into the history."""
+    files: int = 0
+    """Files of the history that were made."""
+    segments: int = 0
+    """Spool files that these replace."""
+    expired: int = 0
+    """Files of the history that were deleted because their time was over."""
 
 
 class Measurements(Protocol):
@@ -233,12 +229,20 @@ class Measurements(Protocol):
         """Counts since the stage began.
 
         A metric counts a bucket of requests only when the bucket ended at least `matures_after_s[metric]` seconds before `as_of`;
-        feedback later than that after its request does not count.
+        feedback later than that after its request does not count. Units and requests per arm are counted whatever their age.
         """
         ...
 
     def baseline(self, version: str, metrics: Sequence[str], *, as_of: datetime, window_s: float) -> Baseline:
         """History of a version outside any release within the window before `as_of`."""
+        ...
+
+    def tidy(self) -> TidyReport:
+        """Move what was read into the history, delete what is too old. Nothing is lost or doubled wherever it is interrupted.
+
+        Raises:
+            Unavailable: spool, history or database; what was done before stays done.
+        """
         ...
 
     def warm_up(self) -> None:

@@ -7,16 +7,38 @@ Secrets are never in the file: it names environment variables.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from promptship.release.plan import Duration, Plan
+from promptship.release.duration import Duration
+from promptship.release.plan import Plan
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """TCP port; 0 picks a free one where a server starts."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""Hex digits of a SHA-256."""
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        message = f"expected a regular expression: {error}"
+        raise ValueError(message) from None
+    return text
 
 
 class _Section(BaseModel):
@@ -57,6 +79,14 @@ class TelemetrySettings(_Section):
     """Kinds of feedback that applications send: lint refuses a guardrail on any other, because nobody would measure it."""
     baseline_window: Duration = 7 * 86400.0
     """History of the stable version that seeds the statistics."""
+    history: str = ""
+    """Directory or URL (`s3://bucket/path`) of the compacted telemetry; empty: `<data_dir>/history`."""
+    keep_history: Duration = 90 * 86400.0
+    """Age at which a file of the history is deleted."""
+    keep_spool: Duration = 7 * 86400.0
+    """How long a spool file with lines that are no records is kept after the others went into the history."""
+    keep_evaluations: Duration = 30 * 86400.0
+    """Age at which the files of a release's suites are deleted."""
 
 
 class ServerSettings(_Section):
@@ -76,6 +106,24 @@ class GatewaySettings(_Section):
     timeout: Duration = 60.0
     """Deadline of one upstream call."""
     body_bytes_max: Annotated[int, Field(ge=1024)] = 4_000_000
+    requests_max: Annotated[int, Field(ge=1)] = 2_000
+    """Requests in flight; one more is a 429."""
+    held_bytes_max: Annotated[int, Field(ge=1_000_000)] = 256_000_000
+    """Bytes of bodies and answers held for requests in flight; more is a 429."""
+    connections_max: Annotated[int, Field(ge=1)] = 8_000
+    """Open connections of clients, idle ones too."""
+    head_timeout: Duration = 10.0
+    """For a request's head to arrive, seconds."""
+    body_timeout: Duration = 30.0
+    """For a request's body to arrive, seconds."""
+    applications: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")], Sha256] = Field(
+        default={}
+    )
+    """Name of an application -> sha256 of its key; empty: nobody is asked who he is."""
+    prompt_ids: dict[str, Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}(@[0-9a-f]{6,64})?$")]] = (
+        Field(default={})
+    )
+    """What applications call a prompt (`pmpt_123`, `pmpt_123@2`) -> prompt, or prompt@version."""
 
 
 class PrefectSettings(_Section):
@@ -183,8 +231,48 @@ class EvaluationSettings(_Section):
     """Keep answers by content under `data_dir`, so that an unchanged baseline is not paid again."""
     spend_max_usd: Annotated[float, Field(gt=0)] | None = None
     """Most that one suite of a release may cost; a suite's own budget, if lower, goes before."""
+    allow_unpriced: bool = False
+    """Run suites that have a limit of cost also with models whose price is not known: their answers are not counted."""
     stop_early: bool = True
     """End a suite as soon as nothing still to be asked could change its outcome."""
+
+
+class ScorerSettings(_Section):
+    """Online scoring: the process that scores sampled answers. What is scored, and how, is in the plans."""
+
+    samples: str = ""
+    """Directory in which gateways leave answers for the scorer; empty: `<data_dir>/samples`."""
+    samples_bytes_max: Annotated[int, Field(ge=1_000_000)] = 256_000_000
+    """Most that lies there; then gateways drop what is drawn, and count it."""
+    samples_age_max: Duration = 3600.0
+    """Age at which an answer that nobody scored is deleted by the gateway, seconds."""
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Answers that are scored at the same time."""
+    spend_max_usd: Annotated[float, Field(gt=0)] | None = None
+    """Most that all judges together may cost per day (UTC)."""
+    redact: tuple[Annotated[str, AfterValidator(_pattern)], ...] = ()
+    """Regular expressions of what is taken out of texts, beside e-mail addresses, phone and card numbers, IBANs and keys."""
+
+
+class OtelSettings(_Section):
+    """OpenTelemetry: spans of the gateway, and spans that applications send to it."""
+
+    endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    """Base address of a collector that takes OTLP/HTTP with JSON, `http://127.0.0.1:4318`; empty: no spans are made."""
+    headers_env: str = "OTEL_EXPORTER_OTLP_HEADERS"
+    """Environment variable with headers for the collector: `name=value,name=value`."""
+    service: Annotated[str, Field(min_length=1)] = "promptship-gateway"
+    """`service.name` of the spans."""
+    sample: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of requests without a `traceparent` that get a span; the others follow their caller's decision."""
+    queue_max: Annotated[int, Field(ge=1)] = 20_000
+    """Spans that may wait; one more is lost."""
+    every: Duration = 1.0
+    """Longest time a span waits for others, seconds."""
+    timeout: Duration = 10.0
+    """Deadline of one call of the collector."""
+    intake: bool = True
+    """Whether the gateway takes spans of applications at `POST /v1/traces`."""
 
 
 class Approver(_Section):
@@ -237,6 +325,8 @@ class Settings(_Section):
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     evaluation: EvaluationSettings = EvaluationSettings()
+    scorer: ScorerSettings = ScorerSettings()
+    otel: OtelSettings = OtelSettings()
     approvers: tuple[Approver, ...] = ()
     slack: SlackSettings = SlackSettings()
     plans: dict[str, Plan] = Field(default_factory=dict)
@@ -257,6 +347,22 @@ class Settings(_Section):
         """Absolute directory of the spools."""
         return (
             Path(self.root / self.telemetry.spool).resolve() if self.telemetry.spool else self.data / "spool"
+        )
+
+    @property
+    def samples(self) -> Path:
+        """Absolute directory of the answers that wait to be scored."""
+        place = self.scorer.samples
+        return (self.root / place).resolve() if place else self.data / "samples"
+
+    @property
+    def history(self) -> str:
+        """Directory or URL of the compacted telemetry."""
+        place = self.telemetry.history
+        return (
+            place
+            if "://" in place
+            else str((self.root / place).resolve() if place else self.data / "history")
         )
 
     @property

@@ -21,7 +21,9 @@ Key = tuple[str | int, ...]
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _SECRET_KEY: Final = re.compile(r"(?<!env)(?:key|secret|token|password|passwd)$", re.IGNORECASE)
 _PATTERNS: Final = {
-    METRIC_PATTERN: "expected error_rate, refusal_rate, latency_p95 or feedback:<kind>",
+    METRIC_PATTERN: (
+        "expected error_rate, refusal_rate, latency_p95, latency, cost_usd, tokens_out, feedback:<kind>, check:<name> or score:<name>"
+    ),
     r"^[a-z][a-z0-9_]{0,39}$": "expected a lower-case word such as escalated",
 }
 

@@ -18,7 +18,7 @@ from promptship.adapters.prefect_api import PrefectOrchestrator
 from promptship.adapters.providers import HttpModels
 from promptship.adapters.secrets import Secrets, private_directory
 from promptship.adapters.slack import approvals_for
-from promptship.adapters.telemetry import SpoolMeasurements
+from promptship.adapters.telemetry import History, Lake, SpoolMeasurements
 from promptship.lifecycle.app import App
 from promptship.render.redact import keep_secret, named_secrets
 from promptship.settings import Settings
@@ -40,7 +40,10 @@ def build(settings: Settings) -> App:
     private_directory(settings.data)
     engine = connect(settings.ledger_url)
     migrate(engine)
-    measurements = SpoolMeasurements(engine, settings.spool, clock, bucket_s=settings.telemetry.bucket)
+    measurements = SpoolMeasurements(
+        engine, settings.spool, clock, bucket_s=settings.telemetry.bucket, history=settings.history, docs=settings.data / "telemetry-docs",
+        keep_history_s=settings.telemetry.keep_history, keep_spool_s=settings.telemetry.keep_spool,
+    )  # fmt: skip
 
     def close() -> None:
         measurements.close()
@@ -58,6 +61,17 @@ def build(settings: Settings) -> App:
         clock=clock,
         close=close,
     )
+
+
+@contextmanager
+def history(settings: Settings) -> Iterator[History]:
+    """SQL over the telemetry. Raises as `build`."""
+    engine = connect(settings.ledger_url)
+    try:
+        migrate(engine)
+        yield History(engine, settings.spool, Lake(settings.history))
+    finally:
+        engine.dispose()
 
 
 _in_use: ContextVar[App | None] = ContextVar("_in_use", default=None)

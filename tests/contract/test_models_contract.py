@@ -129,6 +129,16 @@ async def test_the_text_in_its_other_shapes(message: dict[str, object], text: st
         assert (await models.complete(ASK)).text == text
 
 
+@pytest.mark.parametrize("reason", ["content_filter", "length", "stop"])
+@pytest.mark.parametrize("message", [{"role": "assistant"}, {"role": "assistant", "content": None}])
+async def test_an_answer_that_ended_and_says_nothing_is_one(message: dict[str, object], reason: str) -> None:
+    body = completion(choices=[{"message": message, "finish_reason": reason}])
+    async with http(says(raw("200 OK", body))) as (models, _):
+        answer = await models.complete(ASK)
+    assert (answer.text, answer.finish_reason, answer.tokens_out) == ("", reason, 3)
+    assert answer.flagged == {"input": False, "output": reason == "content_filter"}
+
+
 @pytest.mark.parametrize(
     "behaviour",
     [
@@ -183,12 +193,21 @@ async def test_a_refused_key_is_named_but_never_shown(status: str) -> None:
         with pytest.raises(Refused, match=r"bad key.*providers\.main\.api_key_env") as caught:
             await models.complete(ASK)
     assert "s3cret-key" not in str(caught.value)
+    assert caught.value.model_only == status.startswith("403"), "another model may be allowed"
 
 
 async def test_a_wrong_request_is_a_config_error_with_the_providers_words() -> None:
     body = b'{"error": {"message": "unknown   model gpt-x"}}'
     async with http(says(raw("404 Not Found", body))) as (models, _):
         with pytest.raises(ConfigError, match=r"answered 404 \(unknown model gpt-x\)"):
+            await models.complete(ASK)
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found"])
+async def test_a_model_that_the_key_may_not_use_does_not_refuse_the_key(status: str) -> None:
+    body = b'{"error": {"message": "no access to model gpt-x", "code": "model_not_found"}}'
+    async with http(says(raw(status, body))) as (models, _):
+        with pytest.raises(ConfigError, match="no access to model gpt-x"):
             await models.complete(ASK)
 
 

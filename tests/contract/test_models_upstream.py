@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from promptship.adapters.providers import Endpoints, HttpUpstream
-from promptship.adapters.providers.upstream import UpstreamAnswer, environment_proxies
+from promptship.adapters.providers.connections import environment_proxies
+from promptship.adapters.providers.endpoints import Endpoints
+from promptship.adapters.providers.upstream import HttpUpstream
 from promptship.errors import ConfigError, Unavailable
+from promptship.gateway.upstream import Answer
 from promptship.settings import ProviderSettings
 from tests.support.loopback import Asked, Behaviour, Loopback, hangs, raw, resets, says
 
@@ -36,7 +38,7 @@ async def opened(*behaviours: Behaviour) -> AsyncIterator[tuple[HttpUpstream, Lo
             await upstream.aclose()
 
 
-async def read(answer: UpstreamAnswer) -> bytes:
+async def read(answer: Answer) -> bytes:
     body = b"".join([piece async for piece in answer.chunks()])
     await answer.aclose()
     return body
@@ -91,7 +93,7 @@ async def test_a_connection_that_cannot_be_made_is_tried_once_more() -> None:
     async with Loopback(hangs) as server:
         url = server.url
     upstream = upstream_to(url)
-    with pytest.raises(Unavailable, match="ConnectError"):
+    with pytest.raises(Unavailable, match="main"):
         await upstream.open("gpt-x", b"{}")
     await upstream.aclose()
 

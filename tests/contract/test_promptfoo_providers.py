@@ -45,6 +45,8 @@ CASES = {
     "webhook": Case("webhook:{url}/hook", {"output": "hello"}),
     "http": Case("{url}/ask", {"said": "hello"}, config={"method": "POST", "body": {"q": "{{prompt}}"}, "transformResponse": "json.said"}),
 }  # fmt: skip
+UNPRICED = {"azure", "azure-responses", "completion", "groq", "mistral"}
+"""Vendors that the list has no prices of, and a model that is not in it."""
 OWN_NAME = set(CASES) - {"webhook", "http"}
 
 
@@ -125,10 +127,10 @@ async def test_429_and_401_and_400(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OWN_NAME - {"llama", "ollama", "ollama-completion"}))
-async def test_costs_are_configured_or_unknown_on_this_machine(name: str) -> None:
+async def test_costs_are_configured_or_those_of_the_list_wherever_the_model_answers(name: str) -> None:
     async with bench(ok({**CASES[name].answer, "usage": _usage(name)})) as one:
-        unknown = await one.ask(made(one, name))
-        assert unknown.cost_usd is None
+        listed = await one.ask(made(one, name))
+        assert (listed.cost_usd is None) == (name in UNPRICED)
         known = await one.ask(made(one, name, inputCost=0.001, outputCost=0.01))
         assert known.cost_usd == pytest.approx(
             (known.tokens_in or 0) * 0.001 + (known.tokens_out or 0) * 0.01
@@ -173,3 +175,22 @@ async def test_the_providers_own_environment_lies_over_the_runs() -> None:
         "Bearer own",
         "Bearer MISTRAL_API_KEY-s3cret",
     ]
+
+
+@pytest.mark.parametrize(
+    ("config", "env", "advice"),
+    [
+        ({"apiKey": "s3cret"}, {}, "check the key in its config.apiKey"),
+        ({"apiKeyEnvar": "MY_KEY"}, {"MY_KEY": "s3cret"}, "check the key in MY_KEY"),
+        ({"apiKeyEnvar": "MY_KEY"}, {"OPENAI_API_KEY": "s3cret"}, "check the key in OPENAI_API_KEY"),
+    ],
+)
+async def test_a_refused_key_is_looked_for_where_it_stands(
+    config: dict[str, Any], env: dict[str, str], advice: str
+) -> None:
+    async with bench(says(raw("401 Unauthorized", b"{}"))) as one:
+        provider = one.make("openai:chat:gpt-4.1", env=env, apiBaseUrl=f"{one.server.url}/v1", **config)
+        with pytest.raises(Refused) as refused:
+            await one.ask(provider)
+    assert str(refused.value).endswith(advice)
+    assert "s3cret" not in str(refused.value)

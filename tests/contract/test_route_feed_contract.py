@@ -9,7 +9,8 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from promptship.adapters.memory.route_feed import MemoryRouteFeed
-from promptship.adapters.route_feed import HttpRouteFeed, elapsed
+from promptship.client.feed import HttpRouteFeed
+from promptship.client.live import elapsed
 from promptship.routing.table import RoutingTable
 from tests.support.control_plane import ControlPlane
 from tests.support.gateway import CANDIDATE, Now, table

@@ -21,7 +21,10 @@ from promptship.evals.reports.formats import Format, format_of
 from promptship.evals.suite_file import CaseFile, JudgeSettings, SuiteFile
 from promptship.evals.verdict import SuiteOutcome
 from promptship.lifecycle.lint import RULES
+from promptship.release import online as o
 from promptship.release import plan as p
+from promptship.release.duration import parse_duration
+from promptship.release.policy import Experiment
 from promptship.routing.observation import Feedback, Observation
 from tests.docs.markdown import ROOT, rows, section
 
@@ -38,6 +41,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "## [providers.NAME]": s.ProviderSettings,
     "## [models.ID]": s.ModelSettings,
     "## [evaluation]": s.EvaluationSettings,
+    "## [scorer]": s.ScorerSettings,
+    "## [otel]": s.OtelSettings,
     "## [[approvers]]": s.Approver,
     "## [slack]": s.SlackSettings,
     "### [plans.NAME]": p.Plan,
@@ -46,10 +51,15 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "### [[plans.NAME.canary.stages]]": p.Stage,
     "### [[plans.NAME.canary.guardrails]]": p.Guardrail,
     "### [plans.NAME.approval]": p.Approval,
+    "### [plans.NAME.experiment]": Experiment,
+    "### [plans.NAME.online]": o.Online,
+    "### [[plans.NAME.online.checks]]": o.Check,
 }
-TABLES = {"regression", "canary", "approval"}
+TABLES = {"regression", "canary", "approval", "experiment", "online", "checks", "judge"}
 """Keys of a plan that are tables of their own."""
-IN_WORDS = {"stages", "guardrails"}
+WRITTEN = {"assert": "assertion"}
+"""Keys that are no word for a field of Python's."""
+IN_WORDS = {"stages", "guardrails", "exclude", "segments"}
 """Defaults that are told in words."""
 
 
@@ -57,6 +67,7 @@ IN_WORDS = {"stages", "guardrails"}
 def test_every_setting_is_documented_with_its_default(heading: str) -> None:
     fields = SECTIONS[heading].model_fields
     table = {row[0].strip("`"): row[1] for row in rows(section(SETTINGS, heading))}
+    table = {WRITTEN.get(name, name): cell for name, cell in table.items()}
     assert set(table) == set(fields) - TABLES
     for name in set(table) - IN_WORDS:
         assert told(table[name]) == default(SECTIONS[heading], name), name
@@ -69,7 +80,7 @@ def told(cell: str) -> object:
     value = tomllib.loads(f"x = {cell.strip('`')}")["x"]
     value = tuple(value) if isinstance(value, list) else value
     if isinstance(value, str) and re.fullmatch(r"(\d+(ms|s|m|h|d))+", value):
-        return p.parse_duration(value)
+        return parse_duration(value)
     return value
 
 

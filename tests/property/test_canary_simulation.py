@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.bench_statistics import LOOK, Path, Scenario, constant, ramp, rising, simulate
+from benchmarks.simulated.canary import LOOK, Path, Scenario, constant, ramp, rising, simulate
 from promptship.canary import eprocess
 from promptship.canary.evidence import (
     ArmCounts,

@@ -17,7 +17,9 @@ from promptship.canary.evidence import (
     StageCounts,
 )
 from promptship.canary.look import take_look
-from promptship.canary.state import BLOCK_REQUESTS_MIN, State
+from promptship.canary.process import BLOCK_REQUESTS_MIN
+from promptship.canary.state import State
+from promptship.canary.watch import Watch
 from promptship.errors import IllegalTransition
 from promptship.release.plan import Canary, Guardrail, Stage
 
@@ -60,14 +62,19 @@ def run(state: State, *counts: StageCounts) -> State:
     return state
 
 
+def watches(state: State) -> list[Watch]:
+    """Those of rates and latency; there are no others here."""
+    return [watch for watch in state.watches if isinstance(watch, Watch)]
+
+
 def forget_counts(state: State) -> State:
     """The same state with nothing counted yet in this stage: what it would be if the next counts were increments."""
-    watches = []
-    for watch in state.watches:
+    forgotten = []
+    for watch in watches(state):
         harm = tuple(process.model_copy(update={"seen": ArmCounts()}) for process in watch.harm)
         safe = watch.safe and watch.safe.model_copy(update={"seen": ArmCounts()})
-        watches.append(watch.model_copy(update={"harm": harm, "safe": safe}))
-    return state.model_copy(update={"watches": tuple(watches)})
+        forgotten.append(watch.model_copy(update={"harm": harm, "safe": safe}))
+    return state.model_copy(update={"watches": tuple(forgotten)})
 
 
 @settings(max_examples=40)
@@ -109,11 +116,11 @@ def test_everything_is_seen_but_less_than_a_block_in_one_arm_and_events_never_ex
 ) -> None:
     steps = [stage_counts(*increments[: k + 1]) for k in range(len(increments))]
     state = run(State.fresh(PLAN, HISTORY), *steps)
-    seen, given_in = state.watches[0].harm[0].seen, steps[-1].rates["error_rate"]
+    seen, given_in = watches(state)[0].harm[0].seen, steps[-1].rates["error_rate"]
     left = [getattr(given_in, arm).requests - getattr(seen, arm).requests for arm in ("candidate", "stable")]
     assert min(left) < BLOCK_REQUESTS_MIN
     assert min(left) >= 0
-    for process in (*state.watches[0].harm, *state.watches[1].harm):
+    for process in (*watches(state)[0].harm, *watches(state)[1].harm):
         assert process.seen.candidate.events <= process.seen.candidate.requests
         assert process.seen.stable.events <= process.seen.stable.requests
 
@@ -125,7 +132,7 @@ def test_a_late_event_waits_for_the_next_requests_and_is_not_lost() -> None:
         return StageCounts(rates={"error_rate": both})
 
     def seen(state: State) -> Counts:
-        return state.watches[0].harm[0].seen.candidate
+        return watches(state)[0].harm[0].seen.candidate
 
     state = run(State.fresh(PLAN, HISTORY), counts(100, 0))
     assert run(state, counts(100, 8)) == state
@@ -151,7 +158,7 @@ def test_the_next_stage_carries_harm_and_begins_safety_anew(increments: list[Inc
     state = run(State.fresh(PLAN, HISTORY), *(stage_counts(one) for one in increments))
     moved = state.next_stage()
     assert moved.stage == state.stage + 1
-    for before, after in zip(state.watches, moved.watches, strict=True):
+    for before, after in zip(watches(state), watches(moved), strict=True):
         assert after.log_harm == before.log_harm
         assert after.log_safe == pytest.approx(0.0, abs=1e-12)
         assert after.edges == before.edges
@@ -188,8 +195,8 @@ def test_untrusted_telemetry_is_not_taken_in_but_comes_later(
 def test_bets_know_only_earlier_looks(increment: Increment) -> None:
     """The first factor depends on this look's stable counts through the factor alone, never through the bet."""
     good1, bad1, _, good0, bad0, _ = increment
-    process = State.fresh(PLAN, HISTORY).watches[0].harm[0]
-    taken = run(State.fresh(PLAN, HISTORY), stage_counts(increment)).watches[0].harm[0]
+    process = watches(State.fresh(PLAN, HISTORY))[0].harm[0]
+    taken = watches(run(State.fresh(PLAN, HISTORY), stage_counts(increment)))[0].harm[0]
     p0 = process.p0
     assert p0 == pytest.approx(16.5 / 201)
     if min(good1 + bad1, good0 + bad0) < BLOCK_REQUESTS_MIN:

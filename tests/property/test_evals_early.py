@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -79,6 +80,40 @@ def test_whatever_is_called_certain_holds_for_every_completion(data: st.DataObje
         assert found is certain or {found, certain} <= STOPPING
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.randoms(use_true_random=False),
+    st.integers(2, 60),
+    st.integers(1, 3),
+    st.sampled_from([0.4, 0.85, 0.95]),
+)
+def test_a_run_that_is_stopped_decides_as_it_would_have_at_its_end(
+    chance: Random, count: int, trials: int, passing: float
+) -> None:
+    cases = [
+        CaseFacts(
+            id=f"c{n}", weight=chance.choice([1.0, 1.0, 4.0]), topic=chance.choice(["", "", "", "t"]),
+            passes_min=chance.choice([None, None, trials]),
+            severity=chance.choice([Severity.WARNING] * 15 + [Severity.BLOCKING]),
+        )
+        for n in range(count)
+    ]  # fmt: skip
+    by = rules(chance.choice([0.02, 0.1, 0.4]), chance.choice([0.0, 0.0, 0.8]))
+    rate = {"stable": chance.choice([passing, 0.95]), "candidate": passing}
+    keys = [(case.id, arm, trial) for trial in range(trials) for case in cases for arm in rate]
+    chance.shuffle(keys)
+    rows = [row(*key, chance.random() < rate[key[1]]) for key in keys]
+    follow = Curtailment(
+        cases, dict.fromkeys((case.id for case in cases), trials), ("candidate", "stable"), by
+    )
+    for number, one in enumerate(rows, 1):
+        follow.add(one)
+        if number % 10 == 0 and (certain := follow.certain()) is not None:
+            found = outcome(cases, rows, by)
+            assert found is certain or {found, certain} <= STOPPING
+            return
+
+
 def test_a_clear_regression_is_certain_long_before_the_end() -> None:
     cases = [CaseFacts(id=f"c{n}") for n in range(40)]
     follow = Curtailment(cases, dict.fromkeys((c.id for c in cases), 4), ("candidate", "stable"), rules(0.05))
@@ -116,6 +151,9 @@ def test_a_floor_out_of_reach_is_certain() -> None:
     follow = Curtailment(cases, dict.fromkeys((c.id for c in cases), 1), ("candidate",), rules(floor=0.9))
     follow.add(row("c0", "candidate", 0, False))
     assert follow.certain() is SuiteOutcome.BELOW_FLOOR
+    reachable = Curtailment(cases, dict.fromkeys((c.id for c in cases), 1), ("candidate",), rules(floor=0.75))
+    reachable.add(row("c0", "candidate", 0, False))
+    assert reachable.certain() is None, "the other three may all pass"
 
 
 @pytest.mark.parametrize("arm", ["candidate", "stable"])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptship.chat import RateLimits
-from promptship.evals.pacing import CLOSED_S_MAX, HOLD_S_MAX, Pace
+from promptship.evals.pacing import CLOSED_S_MAX, HOLD_S_MAX, SILENT_CALLS, Pace, Silence
 
 happenings = st.lists(
     st.one_of(
@@ -152,3 +152,28 @@ def test_errors_shrink_only_in_a_row() -> None:
     for now in (2.0, 2.0, 2.0):
         pace.failed(now, now)
     assert pace.limit == 8.0
+
+
+words = st.lists(
+    st.tuples(st.sampled_from(["began", "heard", "missed", "missed again"]), st.floats(0, 5)), max_size=40
+)
+
+
+@given(words, st.floats(1, 20))
+def test_an_endpoint_is_down_exactly_when_enough_calls_in_a_row_heard_nothing_for_long_enough(
+    story: list[tuple[str, float]], max_s: float
+) -> None:
+    silence, now, since, calls = Silence(max_s), 0.0, None, 0
+    for what, later in story:
+        now += later
+        if what == "began":
+            silence.began(now)
+            since = now if since is None else since
+        elif what == "heard":
+            silence.heard()
+            since, calls = None, 0
+        else:
+            calls += what == "missed"
+            down = silence.missed(now, again=what != "missed")
+            assert down == (calls >= SILENT_CALLS and since is not None and now - since >= max_s)
+            assert silence.calls == calls

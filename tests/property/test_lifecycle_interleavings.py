@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptship.errors import PromptshipError
+from promptship.lifecycle import kill as switch
 from promptship.lifecycle.approval import approve, reject
 from promptship.lifecycle.ending import cancel, roll_back_prompt
 from promptship.lifecycle.reconcile import reconcile
 from promptship.release.events import PHASE_AFTER
 from promptship.release.phase import WATCHED, Phase
-from tests.support.house import STAGES, House
+from tests.support.house import PATH, PROMPT, STAGES, House
 
 TEXTS = (
     "Say hello twice.",
@@ -25,14 +26,15 @@ TEXTS = (
 )
 ACTIONS = (
     "push", "flow", "flow", "flow", "flow", "watch", "cap", "cap", "cap", "approve", "approve", "approve", "approve again",
-    "bad traffic", "reject", "cancel", "rollback", "reconcile", "day", "slack", "fails",
+    "bad traffic", "reject", "cancel", "rollback", "reconcile", "day", "slack", "fails", "rollback to", "kill", "revive",
 )  # fmt: skip
 
 
 class World:
     """Actions by name, on the house of one prompt."""
 
-    def __init__(self, on_newer: str) -> None:
+    def __init__(self, on_newer: str, risk: str = "low") -> None:
+        self.risk = risk
         plan = STAGES.replace('"wait"', f'"{on_newer}"').replace('dwell = "20s"', 'dwell = "5s"')
         self.house = House(plan=plan.replace("requests_min = 20", "requests_min = 5"))
         self.house.adopt()
@@ -56,6 +58,17 @@ class World:
             "watch": lambda: self._traffic(0.02),
             "bad traffic": lambda: self._traffic(0.9),
             "rollback": lambda: roll_back_prompt(app, "support", actor="person:test", reason="fire"),
+            "rollback to": lambda: roll_back_prompt(
+                app,
+                "support",
+                actor="person:test",
+                reason="fire",
+                to=house.routes.history("support")[-1].stable or "",
+            ),
+            "kill": lambda: switch.kill(
+                app, "support", actor="person:test", reason="fire", to=house.serving()
+            ),
+            "revive": lambda: switch.undo(app, "support", actor="person:test", reason="mended"),
             "reconcile": lambda: reconcile(app),
             "cap": self._cap,
             "day": lambda: house.clock.advance(24 * 3600 + 1),
@@ -77,7 +90,9 @@ class World:
     def _push(self, which: int) -> None:
         self.number += 1
         # The comment changes the file, not what the model sees: pushes may repeat a version.
-        self.pushed.append(self.house.push(f"{TEXTS[which % len(TEXTS)]}  # {self.number}"))
+        text = f"{TEXTS[which % len(TEXTS)]}  # {self.number}"
+        file = PROMPT.format(text=text) + f"risk: {self.risk}\n"
+        self.pushed.append(self.house.push(text, **{PATH: file}))
 
     def _flow(self, release: str, *, passes: bool) -> None:
         if release in self.moving:
@@ -106,6 +121,11 @@ def hold(world: World) -> None:
     route = house.routes.get("support")
     assert route is not None
     with_traffic = route.split.release_id if route.split else None
+    if route.killed is not None:
+        served = house.routes.table().routes["support"]
+        assert (served.stable, served.split) == (route.killed, None), (
+            "somebody gets another version than the safe one"
+        )
     for summary in house.ledger.summaries():
         release = house.release(summary.id)
         kinds = house.kinds(summary.id)
@@ -114,11 +134,18 @@ def hold(world: World) -> None:
             assert release.phase in WATCHED, "traffic after the end"
             assert route.split is not None
             assert route.split.candidate == release.version
-        if release.phase in WATCHED:
+        if release.phase in WATCHED and "stage_started" in kinds:
             assert summary.id == with_traffic, "a canary without traffic that nobody will look at"
+        if "stage_started" in kinds and world.risk == "high":
+            before = kinds[: kinds.index("stage_started")]
+            assert before.count("approval_given") >= 2, (
+                "traffic of a high risk that two people have not agreed to"
+            )
         if "promoted" in kinds:
             assert kinds.index("evaluated") < kinds.index("approved") < kinds.index("promoted")
-            assert "approval_given" in kinds
+            since = kinds[: kinds.index("promoted")]
+            asked = len(since) - since[::-1].index("approval_requested")
+            assert "approval_given" in since[asked:], "promoted by a yes to another question"
         if release.is_open and release.phase is not Phase.CANARY:
             assert summary.due_at is not None, f"{release.phase} and nobody will come"
         _told_once_per_ending(kinds, due=summary.due_at is not None, is_open=release.is_open)
@@ -138,9 +165,11 @@ steps = st.lists(st.tuples(one, st.lists(one, max_size=2)), min_size=5, max_size
 
 
 @settings(max_examples=30, deadline=None)
-@given(steps=steps, on_newer=st.sampled_from(["wait", "cancel"]))
-def test_no_order_of_events_breaks_a_release(steps: list[tuple[Step, list[Step]]], on_newer: str) -> None:
-    world = World(on_newer)
+@given(steps=steps, on_newer=st.sampled_from(["wait", "cancel"]), risk=st.sampled_from(["low", "high"]))
+def test_no_order_of_events_breaks_a_release(
+    steps: list[tuple[Step, list[Step]]], on_newer: str, risk: str
+) -> None:
+    world = World(on_newer, risk)
     for (action, which), meanwhile in steps:
         world.house.ledger.meanwhile = [partial(world.do, *step) for step in meanwhile]
         world.do(action, which)

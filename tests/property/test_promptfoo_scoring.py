@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptship.evals.promptfoo.scoring import Vote, total
+from promptship.evals.promptfoo.scoring import Vote, total, with_missing_as_zero
 from promptship.evals.rows import Asserted
 from promptship.evals.score import Score, Scored, Unscored
 
@@ -116,3 +116,31 @@ def test_a_guardrail_that_stopped_an_attack_passes_the_row() -> None:
     assert total([stopped, vote(Scored(False, 0.0))], 0.9).score == Scored(
         True, 0.0, "a guardrail of the provider stopped the attack"
     )
+
+
+missing = st.just(Unscored("the judge failed"))
+
+
+@given(
+    st.lists(st.builds(vote, scores | missing, st.sampled_from([0.5, 1.0, 2.0])), min_size=1, max_size=6),
+    thresholds,
+)
+def test_in_results_a_part_without_a_score_counts_as_nothing_and_only_there(
+    given_votes: list[Vote], threshold: float | None
+) -> None:
+    score = total(given_votes, threshold).score
+    parts = [one.asserted for one in given_votes]
+    mine = score.score if isinstance(score, Scored) else 0.0
+    shown = with_missing_as_zero(mine, parts)
+    if all(isinstance(one.score, Scored) for one in parts):
+        assert shown == mine
+        return
+    weight = math.fsum(one.weight for one in parts)
+    reached = math.fsum(
+        one.weight * points(vote)
+        for one, vote in zip(parts, given_votes, strict=True)
+        if isinstance(one.score, Scored)
+    )
+    assert math.isclose(shown, reached / weight, abs_tol=1e-9)
+    whole = Asserted(label="set", turn=0, score=Scored(True, mine), type="assert-set", parts=tuple(parts))
+    assert math.isclose(with_missing_as_zero(mine, [whole]), shown, abs_tol=1e-9)

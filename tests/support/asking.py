@@ -20,14 +20,14 @@ class FakeAsking:
     keys: list[str] = field(default_factory=list)
 
     async def answer(
-        self, endpoint: str, once: Once, *, key: str = "", deadline_s: float | None = None, anew: bool = False
-    ) -> ChatAnswer:
+        self, endpoint: str, once: Once, *, model: str = "", key: str = "", deadline_s: float | None = None, anew: bool = False
+    ) -> ChatAnswer:  # fmt: skip
         self.endpoints.append(endpoint)
         self.keys.append(key)
         return await once()
 
     async def limited(
-        self, endpoint: str, once: Callable[[], Awaitable[T]], *, deadline_s: float | None = None
-    ) -> T:
+        self, endpoint: str, once: Callable[[], Awaitable[T]], *, model: str = "", deadline_s: float | None = None
+    ) -> T:  # fmt: skip
         self.endpoints.append(endpoint)
         return await once()

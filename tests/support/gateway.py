@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +12,14 @@ from typing import Any
 import orjson
 
 from promptship.adapters.memory.route_feed import MemoryRouteFeed
+from promptship.client.kept import KeptRoutes
 from promptship.gateway.app import Gateway, create_app
-from promptship.gateway.kept import KeptRoutes
+from promptship.gateway.sampling import Samples
+from promptship.gateway.spans import Tracing
+from promptship.gateway.upstream import Costs
 from promptship.prompts.digest import canonical, digest
 from promptship.prompts.model import Message, Prompt, Variable
+from promptship.routing.api import Api
 from promptship.routing.observation import Feedback, Observation
 from promptship.routing.table import Route, RoutingTable, Split, Version
 from promptship.settings import GatewaySettings
@@ -76,11 +80,11 @@ class ListSpool:
         self.closed = False
         self._broken = broken
 
-    def write(self, record: Observation | Feedback) -> bool:
+    def write(self, record: Feedback | Mapping[str, Any]) -> bool:
         if self._broken:
             self.lost += 1
             return False
-        self.lines.append(record)
+        self.lines.append(Observation.model_validate(record) if isinstance(record, Mapping) else record)
         return True
 
     def close(self) -> None:
@@ -153,9 +157,13 @@ class FakeUpstream:
 
     answers: list[FakeAnswer | BaseException | Callable[[], Any]] = field(default_factory=list)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    apis: list[tuple[Api, dict[str, str]]] = field(default_factory=list)
     closed: bool = False
 
-    async def open(self, model: str, body: bytes) -> FakeAnswer:
+    async def open(
+        self, model: str, body: bytes, api: Api = "chat", headers: Sequence[tuple[str, str]] = ()
+    ) -> FakeAnswer:
+        self.apis.append((api, dict(headers)))
         self.asked.append((model, orjson.loads(body)))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, BaseException):
@@ -253,6 +261,9 @@ def bench(
     *answers: Any,
     routes: RoutingTable | None = None,
     spool: ListSpool | None = None,
+    costs: Costs | None = None,
+    samples: Samples | None = None,
+    tracing: Tracing | None = None,
     **settings: Any,
 ) -> Bench:
     feed, now = MemoryRouteFeed(), Now()
@@ -267,7 +278,10 @@ def bench(
         clock=now,
         kept=KeptRoutes(kept),
         settings=GatewaySettings(**settings),
+        costs=costs,
         monotonic=now.monotonic,
+        samples=samples,
+        tracing=tracing,
     )
     built = Bench(app=app, feed=feed, upstream=upstream, spool=spool, now=now, kept=kept)
     built.know(routes or table())

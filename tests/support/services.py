@@ -12,7 +12,7 @@ from jsonschema.validators import validator_for
 from promptship.chat import ChatAnswer
 from promptship.evals.score import Subject
 from promptship.evals.scripts.formats import checker
-from promptship.evals.services import Script, ScriptFailed, Services, Spent
+from promptship.evals.services import Fault, Script, ScriptFailed, Services, Spent
 
 
 @dataclass
@@ -31,6 +31,9 @@ class FakeScripts:
         if isinstance(answer, ScriptFailed):
             raise answer
         return answer(script) if callable(answer) else answer
+
+    async def fault(self, script: Script) -> Fault | None:
+        return None
 
     async def matches(self, pattern: str, text: str, *, javascript: bool = False) -> bool:
         try:

@@ -13,7 +13,7 @@ from promptship.adapters.memory.measurements import MemoryMeasurements
 from promptship.adapters.telemetry import SpoolMeasurements, SpoolWriter
 from promptship.canary.evidence import StageCounts
 from promptship.ports import Measurements
-from promptship.routing.observation import Feedback, Observation
+from promptship.routing.observation import Feedback, Observation, Score
 from tests.support.ledger_stores import HandClock
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -43,9 +43,22 @@ def said(
     given: dict[str, Any] = {
         "id": f"f-{next(_numbers):012d}", "at_ms": about.at_ms + round(after_s * 1000), "request": about.id,
         "request_at_ms": about.at_ms, "prompt": about.prompt, "version": about.version, "arm": about.arm,
-        "release": about.release, "stage": about.stage, "kind": kind, "value": value,
+        "release": about.release, "stage": about.stage, "unit": about.unit, "kind": kind, "value": value,
     }  # fmt: skip
     return Feedback(**{**given, **other})
+
+
+def judged(
+    about: Observation, after_s: float = 1.0, *, value: float = 1.0, name: str = "tone", **other: Any
+) -> Score:
+    """A score `after_s` seconds after the request it is about; it passed when it is at least a half."""
+    given: dict[str, Any] = {
+        "id": f"s-{next(_numbers):012d}", "at_ms": about.at_ms + round(after_s * 1000), "request": about.id,
+        "request_at_ms": about.at_ms, "prompt": about.prompt, "version": about.version, "arm": about.arm,
+        "release": about.release, "stage": about.stage, "unit": about.unit, "name": name, "value": value,
+        "passed": value >= 0.5,
+    }  # fmt: skip
+    return Score(**{**given, **other})
 
 
 @dataclass
@@ -58,7 +71,7 @@ class Telemetry:
     url: str = ""
     spool: Path = Path()
 
-    def take_in(self, *records: Observation | Feedback) -> None:
+    def take_in(self, *records: Observation | Feedback | Score) -> None:
         for record in records:
             assert self.writer.write(record)
         self.measurements.ingest()

@@ -13,6 +13,7 @@ import pytest
 
 from promptship.evals.reports.model import Report
 from promptship.evals.reports.write import write
+from tests.support.judged_reports import ATTACK, judged_report
 from tests.support.reports import NASTY, large_report, matrix_report, small_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -45,6 +46,7 @@ class Explorer(HTMLParser):
         self.scripts = 0
         self.images = 0
         self.shown = ""
+        self.text = ""
         self._path: list[tuple[str, str]] = []
         self.feed(text)
 
@@ -63,6 +65,8 @@ class Explorer(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         tags = [tag for tag, _ in self._path]
+        if "script" not in tags:
+            self.text += data
         if ("button", "open") in self._path:
             self.cases.append(data)
         if ("output", "shown") in self._path:
@@ -129,6 +133,21 @@ def test_differences_are_word_by_word_where_answers_are_alike(tmp_path: Path) ->
     kept = re.sub(r"\s+", "", now["all"])
     assert len(now["all"]) == len(before["all"]) + len(now["ins"])
     assert kept.startswith("Dearcustomer1:")
+
+
+def test_an_attack_is_shown_word_for_word_and_acts_nowhere(tmp_path: Path) -> None:
+    page = explored(judged_report(), tmp_path, "#case=injection-1-base64")
+    assert page.images == 0
+    shown = [pre["all"] for pre in page.pres if pre["all"] == ATTACK]
+    assert len(shown) == 2  # with both versions
+    assert "LLM01 Prompt Injection · injection · base64" in page.text
+    assert explored(judged_report(), tmp_path, "#q=havuka").cases == ["injection-1-base64"]
+
+
+def test_a_rule_of_k_of_n_is_said_where_the_answers_are(tmp_path: Path) -> None:
+    page = explored(judged_report(), tmp_path)
+    assert "3 of 5 passed, needs 4" in page.text
+    assert "contains: 'refund' not in 'No.'" in page.text
 
 
 def test_the_controls_do_what_the_address_does(tmp_path: Path) -> None:

@@ -6,107 +6,24 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
-import orjson
 import pytest
 
 from promptship.prompts.digest import digest
 from promptship.routing.split import takes_candidate
-from promptship.routing.table import RoutingTable
-from promptship.settings import GatewaySettings, ProviderSettings, ServerSettings, Settings
+from promptship.settings import GatewaySettings, Settings
 from tests.support import run_gateway
 from tests.support.control_plane import ControlPlane
 from tests.support.gateway import CANDIDATE, SALT, STABLE, completion, event, table
-from tests.support.loopback import Asked, Behaviour, Loopback, raw, says
+from tests.support.gateway_process import BODY, Gateway, gateway, running, until
+from tests.support.loopback import Asked, Loopback, raw, says
 
 pytestmark = pytest.mark.system
 
-BODY: dict[str, Any] = {"model": "prompt:support", "prompt_variables": {"question": "why?"}}
 CANARY = table(candidate=CANDIDATE, share=0.5, lease_s=30.0)
 ANSWERS = says(raw("200 OK", completion(), "content-type: application/json"))
-
-
-@dataclass
-class Gateway:
-    """A running one."""
-
-    process: asyncio.subprocess.Process
-    http: httpx.AsyncClient
-    root: Path
-
-    async def ask(self, **fields: Any) -> httpx.Response:
-        return await self.http.post("/v1/chat/completions", json=BODY | fields)
-
-    def lines(self, kind: str = "observations") -> list[dict[str, Any]]:
-        """Every whole line of the spool; a torn one fails."""
-        found: list[dict[str, Any]] = []
-        for path in sorted((self.root / ".promptship/spool" / kind).glob("*.jsonl")):
-            content = path.read_bytes()
-            assert content.endswith(b"\n") or not content
-            found += [orjson.loads(line) for line in content.splitlines()]
-        return found
-
-    async def serves(self, revision: int) -> None:
-        """Wait until it knows that table."""
-        await until(lambda: self._health("revision", revision))
-
-    async def _health(self, key: str, value: object) -> bool:
-        return bool((await self.http.get("/healthz")).json()[key] == value)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - another process has no event for us
-            await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def gateway(root: Path, control: str, upstream: str) -> AsyncIterator[Gateway]:
-    """A gateway process; killed at the end if it still runs."""
-    port = int(control.rpartition(":")[2])
-    settings = Settings(
-        gateway=GatewaySettings(port=0, timeout=20.0),
-        server=ServerSettings(port=port),
-        providers={"main": ProviderSettings(base_url=f"{upstream}/v1")},
-    )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        run_gateway.__file__,
-        str(root),
-        settings.model_dump_json(),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(60):
-            address = (await process.stdout.readline()).decode().strip()
-        async with httpx.AsyncClient(base_url=address, timeout=30.0) as client:
-            yield Gateway(process, client, root)
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-@asynccontextmanager
-async def running(
-    root: Path, routes: RoutingTable, upstream: Behaviour
-) -> AsyncIterator[tuple[Gateway, ControlPlane, Loopback]]:
-    """Gateway, control plane and provider, once the gateway knows the routes."""
-    plane = ControlPlane(routes)
-    async with (
-        Loopback(plane) as control,
-        Loopback(upstream) as provider,
-        gateway(root, control.url, provider.url) as started,
-    ):
-        await started.serves(routes.revision)
-        yield started, plane, provider
 
 
 async def test_it_splits_streams_and_takes_feedback(tmp_path: Path) -> None:

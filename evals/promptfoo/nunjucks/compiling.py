@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from promptship.evals.promptfoo import javascript_text
-from promptship.evals.promptfoo.nunjucks import nodes
+from promptship.evals.promptfoo.nunjucks import joining, nodes
 from promptship.evals.promptfoo.nunjucks.evaluating import Value, expression
+from promptship.evals.promptfoo.nunjucks.joining import Template
 from promptship.evals.promptfoo.nunjucks.members import MUTATORS, member
 from promptship.evals.promptfoo.nunjucks.parser import parse
 from promptship.evals.promptfoo.nunjucks.running import Parameters, Run, Scope
@@ -25,19 +25,17 @@ from promptship.evals.promptfoo.nunjucks.values import (
 Statement = Callable[[Run], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A template ready to be rendered. `mutates`: it may change its variables, so it must be given copies."""
-
-    render: Statement
-    mutates: bool
-
-
 def compiled(source: str) -> Template:
     """Raises TemplateError."""
     tree = parse(source)
     try:
-        return Template(_body(tree), _mutates(tree))
+        blocks: dict[str, Statement] = {}
+        for node in joining.blocks_of(tree):
+            if node.name in blocks:
+                raise TemplateError(f"block {node.name} stands here twice")
+            blocks[node.name] = _body(node.body)
+        mutates = _mutates(tree) or joining.joins(tree)  # nobody knows what is in other files
+        return Template(_body(tree), mutates, blocks, joining.has_extends(tree))
     except RecursionError:
         raise TemplateError("nested too deeply") from None
 
@@ -80,8 +78,14 @@ def _statement(node: nodes.Node) -> Statement:
             return _macro(node)
         case nodes.Switch():
             return _switch(node)
-        case nodes.Block(body=body):
-            return _block(_body(body))
+        case nodes.Block(name=name, body=body):
+            return joining.block(name, _body(body))
+        case nodes.Include(file=file, optional=optional):
+            return joining.include(_value(file), optional=optional)
+        case nodes.Extends(file=file):
+            return joining.extends(_value(file))
+        case nodes.Import(file=file):
+            return joining.imported(node, _value(file))
     raise TemplateError(f"cannot render {type(node).__name__}")
 
 
@@ -139,17 +143,6 @@ def _switch(node: nodes.Switch) -> Statement:
         default(run)
 
     return choose
-
-
-def _block(body: Statement) -> Statement:
-    def inside(run: Run) -> None:
-        outside, run.scope = run.scope, Scope(run.scope, sealed=True)
-        try:
-            body(run)
-        finally:
-            run.scope = outside
-
-    return inside
 
 
 # Loops

@@ -6,11 +6,13 @@ import copy
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 from promptship.evals.promptfoo.nunjucks import nodes
-from promptship.evals.promptfoo.nunjucks.compiling import Template, compiled
+from promptship.evals.promptfoo.nunjucks.compiling import compiled
 from promptship.evals.promptfoo.nunjucks.filters import FILTERS, GLOBALS
+from promptship.evals.promptfoo.nunjucks.joining import Template, whole
 from promptship.evals.promptfoo.nunjucks.names import Use, refers_to, use_of
 from promptship.evals.promptfoo.nunjucks.parser import parse
 from promptship.evals.promptfoo.nunjucks.running import Run
@@ -18,6 +20,7 @@ from promptship.evals.promptfoo.nunjucks.values import TemplateError
 
 AsyncFilter = Callable[..., Awaitable[Any]]
 _MARKUP: Final = re.compile(r"\{[{%#]|#\}")
+_FILE_BYTES_MAX: Final = 1_000_000
 _AWAITED_MAX: Final = 1_000
 """Awaited calls of filters in one text."""
 
@@ -37,7 +40,7 @@ class Nunjucks:
     """Renders templates. `filters` come on top of the built-in ones; `env` is the global of that name.
 
     `awaited` are filters whose values take time, such as scripts: texts that use them need `render_async`.
-    Switched off, texts stay as they are.
+    Switched off, texts stay as they are. `files`: directory of the templates that others bring in; None: there are none.
     """
 
     def __init__(
@@ -47,18 +50,20 @@ class Nunjucks:
         env: Mapping[str, str] | None = None,
         awaited: Mapping[str, AsyncFilter] | None = None,
         enabled: bool = True,
+        files: Path | None = None,
     ) -> None:
         self._own = dict(filters or {})
         self._filters = {**FILTERS, **self._own}
         self._awaited = dict(awaited or {})
         self._globals = {**GLOBALS, "env": dict(env or {})}
         self._enabled = enabled
+        self._files = None if files is None else files.resolve()
 
     def plain(self) -> Nunjucks:
         """The same without own filters."""
         if not self._own and not self._awaited:
             return self
-        return Nunjucks(env=self._globals["env"], enabled=self._enabled)
+        return Nunjucks(env=self._globals["env"], enabled=self._enabled, files=self._files)
 
     def render(self, text: str, variables: Mapping[str, Any]) -> str:
         """The text with its tags filled in.
@@ -101,12 +106,28 @@ class Nunjucks:
         self, template: Template, variables: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]]
     ) -> str:
         own = copy.deepcopy(dict(variables)) if template.mutates else dict(variables)
-        run = Run(own, self._globals, filters)
+        run = Run(own, self._globals, filters, self._load)
         try:
-            template.render(run)
+            whole(template, run)
         except RecursionError:
             raise TemplateError("calls itself without end") from None
         return "".join(run.out)
+
+    def _load(self, name: str) -> Template | None:
+        """The template in a file of the directory. Raises TemplateError: it is none."""
+        if self._files is None:
+            return None
+        path = (self._files / name).resolve()
+        if not path.is_relative_to(self._files) or not path.is_file():
+            return None
+        if path.stat().st_size > _FILE_BYTES_MAX:
+            raise TemplateError(f"the template {name} has more than {_FILE_BYTES_MAX:,} bytes")
+        try:
+            return _compiled(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise TemplateError(f"the template {name} cannot be read: {error}") from None
+        except TemplateError as error:
+            raise TemplateError(f"in {name}: {error}") from None
 
     def _with(self, awaited: Callable[[str], Callable[..., Any]]) -> Mapping[str, Callable[..., Any]]:
         if not self._awaited:

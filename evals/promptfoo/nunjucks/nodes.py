@@ -221,9 +221,37 @@ class Switch(Node):
 
 @dataclass(frozen=True, slots=True)
 class Block(Node):
-    """`{% block %}`: printed in place, what it sets stays inside."""
+    """`{% block %}`: printed in place unless a template that extends this one has its own; what it sets stays inside."""
 
+    name: str
     body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Extends(Node):
+    """`{% extends %}`."""
+
+    file: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Include(Node):
+    """`{% include %}`."""
+
+    file: Node
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Import(Node):
+    """`{% import file as name %}`, or `{% from file import names %}`: what a template sets, and its macros."""
+
+    file: Node
+    module: str
+    """Empty: only the names."""
+    names: tuple[tuple[str, str], ...]
+    """Each with what it is called here."""
+    with_context: bool
 
 
 def children(node: Node) -> Iterator[Node]:

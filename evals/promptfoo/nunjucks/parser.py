@@ -93,8 +93,12 @@ class _Parser(ExpressionParser):
                 return self._block()
             case "include":
                 return self._include()
-            case "extends" | "import" | "from":
-                raise self.error(f"{{% {tag} %}} is not available: a template is one text")
+            case "extends":
+                return self._extends()
+            case "import":
+                return self._import()
+            case "from":
+                return self._from()
         raise self.error(f"there is no tag {tag}")
 
     def _raw(self) -> nodes.Node:
@@ -202,14 +206,45 @@ class _Parser(ExpressionParser):
             raise self.error("expected {% endblock %}, got the end of the text")
         self.word(name)
         self._end_tag()
-        return nodes.Block(body)
+        return nodes.Block(name, body)
 
-    def _include(self) -> nodes.Body:
-        self.expression()
-        if not (self.word("ignore") and self.word("missing")):
-            raise self.error("{% include %} is not available: a template is one text")
+    # Other templates
+
+    def _include(self) -> nodes.Include:
+        file = self.expression()
+        optional = self.word("ignore") and self.word("missing")
         self._end_tag()
-        return _NOTHING
+        return nodes.Include(file, optional)
+
+    def _extends(self) -> nodes.Extends:
+        file = self.expression()
+        self._end_tag()
+        return nodes.Extends(file)
+
+    def _import(self) -> nodes.Import:
+        file = self.expression()
+        if not self.word("as"):
+            raise self.error("expected 'as' in an import")
+        module = self.name()
+        return nodes.Import(file, module, (), self._with_context())
+
+    def _from(self) -> nodes.Import:
+        file = self.expression()
+        if not self.word("import"):
+            raise self.error("expected 'import' behind 'from'")
+        names: list[tuple[str, str]] = []
+        while not names or self.operator(","):
+            own = self.name()
+            names.append((own, self.name() if self.word("as") else own))
+        return nodes.Import(file, "", tuple(names), self._with_context())
+
+    def _with_context(self) -> bool:
+        """The end of an import."""
+        given = self.word("with")
+        if given or self.word("without"):
+            self.word("context")
+        self._end_tag()
+        return given
 
 
 def parse(source: str) -> nodes.Body:

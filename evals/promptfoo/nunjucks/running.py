@@ -49,24 +49,45 @@ class Scope:
         owner.names[name] = value
 
 
+@dataclass(slots=True)
+class Meter:
+    """What a rendering has used up, with all the templates it brings in."""
+
+    chars: int = 0
+    steps: int = 0
+
+
 class Run:
     """One rendering."""
 
-    __slots__ = ("_chars", "_steps", "filters", "globals", "out", "scope", "top", "variables")
+    __slots__ = (
+        "_meter", "blocks", "filters", "globals", "load", "out", "parent", "scope", "top", "variables",
+    )  # fmt: skip
 
     def __init__(
         self,
         variables: dict[str, Any],
         global_names: Mapping[str, Any],
         filters: Mapping[str, Callable[..., Any]],
+        load: Callable[[str], Any] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.variables = variables
         self.globals = global_names
         self.filters = filters
+        self.load = load
+        """Gives the template in a file; None: there is no such file."""
         self.scope = self.top = Scope()
         self.out: list[str] = []
-        self._chars = 0
-        self._steps = 0
+        self.blocks: dict[str, list[Callable[[Run], None]]] = {}
+        """Bodies of every block, that of the outermost heir first."""
+        self.parent: Any = None
+        """The template that the one being rendered extends."""
+        self._meter = meter or Meter()
+
+    def beside(self, variables: dict[str, Any]) -> Run:
+        """A rendering of another template for this one, with other variables."""
+        return Run(variables, self.globals, self.filters, self.load, self._meter)
 
     def find(self, name: str) -> Any:
         """The value of a name: in the scopes, the variables, the globals."""
@@ -79,15 +100,15 @@ class Run:
 
     def print(self, text: str) -> None:
         """Add to the output. Raises TemplateError when it is too much."""
-        self._chars += len(text)
-        if self._chars > CHARS_MAX:
+        self._meter.chars += len(text)
+        if self._meter.chars > CHARS_MAX:
             raise TemplateError(f"renders to more than {CHARS_MAX:,} characters")
         self.out.append(text)
 
     def step(self, count: int = 1) -> None:
         """Charge turns of a loop. Raises TemplateError when there were too many."""
-        self._steps += count
-        if self._steps > STEPS_MAX:
+        self._meter.steps += count
+        if self._meter.steps > STEPS_MAX:
             raise TemplateError(f"takes more than {STEPS_MAX:,} steps")
 
     def captured(self, body: Callable[[Run], None]) -> str:

@@ -56,6 +56,8 @@ def _title(value: Any) -> str:
 
 
 def _center(value: Any, size: Any = UNDEFINED) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return text(value)  # a number has no length in JavaScript, so nothing is put beside it
     content = subject(value, "center")
     missing = width(number(_given(size, 80))) - len(content)
     before = max(0, missing) // 2

@@ -109,4 +109,4 @@ def make_anthropic(spec: ProviderSpec, tools: Tools) -> AnthropicProvider:
         headers.append(("anthropic-beta", beta if isinstance(beta, str) else ",".join(beta)))
     target = target_for(spec, tools, str(address).removesuffix("/v1"), headers=headers, envars=(_KEY,))
     caller = Caller(spec=spec, tools=tools, target=target)
-    return AnthropicProvider(spec=spec, id=spec.id, model=model, caller=caller)
+    return AnthropicProvider(spec=spec, id=spec.shown(f"anthropic:{model}"), model=model, caller=caller)

@@ -71,7 +71,10 @@ def wrong(spec: ProviderSpec, key: str, got: str, expected: str, advice: str = "
     """A mistake in a provider's configuration."""
     where = f"providers[{spec.label or spec.id}]"
     return ConfigError([
-        Problem(file=str(spec.base), key=f"{where}.{key}" if key else where, got=got, expected=expected, advice=advice)
+        Problem(
+            file=spec.file or str(spec.base), key=f"{where}.{key}" if key else where, got=got, expected=expected, advice=advice,
+            line=spec.line,
+        )
     ])  # fmt: skip
 
 
@@ -170,8 +173,6 @@ class Caller:
     spec: ProviderSpec
     tools: Tools
     target: Target
-    public: str = ""
-    """Digest of what else decides about the answer."""
     prices_listed: bool = True
 
     @property
@@ -218,8 +219,8 @@ class Caller:
         own = price_of(merged(self.spec, context))
         if own is not None:
             return own.cost_usd(answer.tokens_in, answer.tokens_out)
-        listed = self.prices_listed and not self.target.is_local
-        return self.tools.prices.of_answer(model, answer, listed=listed)
+        # promptfoo knows a model by its name wherever it answers: many teams reach OpenAI through a proxy of their own.
+        return self.tools.prices.of_answer(model, answer, listed=self.prices_listed)
 
 
 def endpoint_of(spec: ProviderSpec, address: str) -> str:
@@ -264,6 +265,16 @@ def _is_secret(name: str) -> bool:
     return lower.startswith("x-amz-") or any(part in lower for part in _SECRET)
 
 
+def _advice(spec: ProviderSpec, env: Mapping[str, str], envars: tuple[str, ...]) -> str:
+    """Where the key that was refused stands: see `secret`."""
+    if spec.config.get("apiKey"):
+        return "check the key in its config.apiKey"
+    envar = str(spec.config.get("apiKeyEnvar") or "")
+    if envar and env.get(envar, "").strip():
+        return f"check the key in {envar}"
+    return f"check the key in {' or '.join(envars)}" if envars else "check its key"
+
+
 def target_for(
     spec: ProviderSpec,
     tools: Tools,
@@ -288,9 +299,9 @@ def target_for(
         base_url=base,
         headers=tuple(named.values()),
         timeout_s=tools.timeout_s,
-        file=str(spec.base),
+        file=spec.file or str(spec.base),
         key=where,
-        refused=f"check the key in {' or '.join(envars)}" if envars else "check its key",
+        refused=_advice(spec, tools.env, envars),
         advice="check the address, the model's name and the provider's config",
         is_local=is_local(base),
         **more,

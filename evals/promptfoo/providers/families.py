@@ -50,6 +50,10 @@ class Family:
     habits: Habits = field(default_factory=Habits)
     forms: tuple[str, ...] = ("chat", "completion")
     """Parts of the id between prefix and model that name a form."""
+    shown: str = ""
+    """The id in results, with `{model}`; empty: as configured."""
+    always: bool = False
+    """Also when more than the id is configured."""
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
@@ -58,21 +62,22 @@ FAMILIES: Final[Mapping[str, Family]] = {
         url_envs=("ABLIT_API_BASE_URL", "ABLITERATION_API_BASE_URL"),
     ),
     "ai21": Family(url="https://api.ai21.com/studio/v1", keys=("AI21_API_KEY",), url_envs=("AI21_API_BASE_URL",)),
-    "aimlapi": Family(url="https://api.aimlapi.com/v1", keys=("AIML_API_KEY",)),
+    "aimlapi": Family(url="https://api.aimlapi.com/v1", keys=("AIML_API_KEY",), shown="{model}"),
     "alibaba": Family(
         url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1", keys=("DASHSCOPE_API_KEY",),
-        habits=Habits(more=("enable_thinking", "thinking_budget", "enable_search")),
+        habits=Habits(more=("enable_thinking", "thinking_budget", "enable_search")), shown="{model}",
     ),
     "atlascloud": Family(url="https://api.atlascloud.ai/v1", keys=("ATLASCLOUD_API_KEY",)),
     "cerebras": Family(
-        url="https://api.cerebras.ai/v1", keys=("CEREBRAS_API_KEY",), habits=Habits(more=("max_completion_tokens",))
+        url="https://api.cerebras.ai/v1", keys=("CEREBRAS_API_KEY",), habits=Habits(more=("max_completion_tokens",)), shown="{model}",
+        always=True,
     ),
-    "cometapi": Family(url="https://api.cometapi.com/v1", keys=("COMETAPI_KEY",)),
+    "cometapi": Family(url="https://api.cometapi.com/v1", keys=("COMETAPI_KEY",), shown="{model}"),
     "deepseek": Family(url="https://api.deepseek.com/v1", keys=("DEEPSEEK_API_KEY",)),
     "docker": Family(
-        url="http://localhost:12434/engines/v1", keys=(), url_envs=("DOCKER_MODEL_RUNNER_BASE_URL",)
+        url="http://localhost:12434/engines/v1", keys=(), url_envs=("DOCKER_MODEL_RUNNER_BASE_URL",), shown="{model}"
     ),
-    "envoy": Family(url="", keys=(), url_envs=("ENVOY_API_BASE_URL",)),
+    "envoy": Family(url="", keys=(), url_envs=("ENVOY_API_BASE_URL",), shown="{model}", always=True),
     "fireworks": Family(url="https://api.fireworks.ai/inference/v1", keys=("FIREWORKS_API_KEY",)),
     "groq": Family(
         url="https://api.groq.com/openai/v1", keys=("GROQ_API_KEY",), url_envs=("GROQ_API_BASE_URL",),
@@ -88,11 +93,11 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "litellm": Family(
         url="http://0.0.0.0:4000", keys=(), url_envs=("LITELLM_API_BASE", "LITELLM_BASE_URL"), habits=_BARE
     ),
-    "llamaapi": Family(url="https://api.llama.com/compat/v1", keys=("LLAMA_API_KEY",)),
+    "llamaapi": Family(url="https://api.llama.com/compat/v1", keys=("LLAMA_API_KEY",), shown="llamaapi:{model}", always=True),
     "lmstudio": Family(url="http://localhost:1234/v1", keys=()),
     "localai": Family(
         url="http://localhost:8080/v1", keys=(), url_envs=("LOCALAI_BASE_URL",),
-        habits=Habits(max_tokens=None, temperature=0.7),
+        habits=Habits(max_tokens=None, temperature=0.7), shown="localai:{model}",
     ),
     "minimax": Family(url="https://api.minimax.io/v1", keys=("MINIMAX_API_KEY",), url_envs=("MINIMAX_API_BASE_URL",)),
     "mistral": Family(
@@ -100,8 +105,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
         habits=Habits(temperature=None, top_p=1, thinks=False, more=("safe_prompt", "random_seed", "n", "prediction", "parallel_tool_calls")),
     ),
     "moonshot": Family(url="https://api.moonshot.ai/v1", keys=("MOONSHOT_API_KEY",), url_envs=("MOONSHOT_API_BASE_URL",)),
-    "novita": Family(url="https://api.novita.ai/openai/v1", keys=("NOVITA_API_KEY",)),
-    "nscale": Family(url="https://inference.api.nscale.com/v1", keys=("NSCALE_SERVICE_TOKEN", "NSCALE_API_KEY")),
+    "novita": Family(url="https://api.novita.ai/openai/v1", keys=("NOVITA_API_KEY",), shown="novita:chat:{model}"),
+    "nscale": Family(url="https://inference.api.nscale.com/v1", keys=("NSCALE_SERVICE_TOKEN", "NSCALE_API_KEY"), shown="{model}", always=True),
     "nvidia": Family(url="https://integrate.api.nvidia.com/v1", keys=("NVIDIA_API_KEY",)),
     "openrouter": Family(
         url="https://openrouter.ai/api/v1", keys=("OPENROUTER_API_KEY",),
@@ -114,9 +119,10 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "search_domain_filter", "search_recency_filter", "return_related_questions", "return_images", "search_mode",
             "web_search_options", "search_after_date_filter", "search_before_date_filter",
         )),
+        shown="{model}", always=True,
     ),
-    "together": Family(url="https://api.together.xyz/v1", keys=("TOGETHER_API_KEY",)),
-    "togetherai": Family(url="https://api.together.xyz/v1", keys=("TOGETHER_API_KEY",)),
+    "together": Family(url="https://api.together.xyz/v1", keys=("TOGETHER_API_KEY",), shown="{model}"),
+    "togetherai": Family(url="https://api.together.xyz/v1", keys=("TOGETHER_API_KEY",), shown="{model}"),
     "truefoundry": Family(url="https://llm-gateway.truefoundry.com", keys=("TRUEFOUNDRY_API_KEY",)),
     "vllm": Family(url="http://localhost:8000/v1", keys=()),
     "xai": Family(
@@ -157,11 +163,13 @@ def make_family(spec: ProviderSpec, tools: Tools, prefix: str, family: Family) -
     if not model:
         raise wrong(spec, "", repr(spec.id), f"expected {prefix}:<model>", "name a model")
     caller = family_caller(spec, tools, family)
+    own = family.shown.format(model=model) or spec.id
+    shown = own if family.always else spec.shown(own)
     if form == "completion":
         return CompletionProvider(
-            spec=spec, id=spec.id, model=model, dialect=COMPLETIONS, caller=caller, habits=_BARE
+            spec=spec, id=shown, model=model, dialect=COMPLETIONS, caller=caller, habits=_BARE
         )
-    return ChatProvider(spec=spec, id=spec.id, model=model, dialect=CHAT, caller=caller, habits=family.habits)
+    return ChatProvider(spec=spec, id=shown, model=model, dialect=CHAT, caller=caller, habits=family.habits)
 
 
 def family_caller(spec: ProviderSpec, tools: Tools, family: Family) -> Caller:
@@ -225,14 +233,21 @@ def make_openai(spec: ProviderSpec, tools: Tools) -> Provider:
     caller = openai_caller(spec, tools)
     if form == "responses":
         model = tail or OPENAI_CHAT_MODEL
-        return ResponsesProvider(spec=spec, id=spec.id, model=model, dialect=RESPONSES, caller=caller)
+        return ResponsesProvider(
+            spec=spec, id=spec.shown(f"openai:{model}"), model=model, dialect=RESPONSES, caller=caller
+        )
     if form == "completion" or (form != "chat" and form in _COMPLETION_MODELS):
         model = (tail if form == "completion" else form) or "gpt-3.5-turbo-instruct"
         return CompletionProvider(
-            spec=spec, id=spec.id, model=model, dialect=COMPLETIONS, caller=caller, habits=_COMPLETION
+            spec=spec,
+            id=spec.shown(f"openai:{model}"),
+            model=model,
+            dialect=COMPLETIONS,
+            caller=caller,
+            habits=_COMPLETION,
         )
     model = tail or OPENAI_CHAT_MODEL if form == "chat" else spec.id.removeprefix("openai:")
-    return ChatProvider(spec=spec, id=spec.id, model=model, dialect=CHAT, caller=caller)
+    return ChatProvider(spec=spec, id=spec.shown(f"openai:{model}"), model=model, dialect=CHAT, caller=caller)
 
 
 _NOT_TEXT: Final = {
@@ -276,21 +291,22 @@ def make_azure(spec: ProviderSpec, tools: Tools) -> Provider:
     caller = azure_caller(spec, tools)
     if not deployment:
         raise wrong(spec, "", repr(spec.id), f"expected azure:{form}:<deployment>", "name a deployment")
+    shown = spec.shown(f"azure:{deployment}")
     if form == "responses":
         return ResponsesProvider(
-            spec=spec, id=spec.id, model=deployment, dialect=AZURE_RESPONSES, caller=caller
+            spec=spec, id=shown, model=deployment, dialect=AZURE_RESPONSES, caller=caller
         )
     if form == "completion":
         return CompletionProvider(
             spec=spec,
-            id=spec.id,
+            id=shown,
             model=deployment,
             dialect=AZURE_COMPLETIONS,
             caller=caller,
             habits=_AZURE_COMPLETION,
         )
     return ChatProvider(
-        spec=spec, id=spec.id, model=deployment, dialect=AZURE_CHAT, caller=caller, habits=_AZURE
+        spec=spec, id=shown, model=deployment, dialect=AZURE_CHAT, caller=caller, habits=_AZURE
     )
 
 

@@ -93,7 +93,8 @@ def make_google(spec: ProviderSpec, tools: Tools) -> GoogleProvider:
         raise wrong(
             spec, "", repr(spec.id), f"expected {prefix}:<model> that answers in text", "name a Gemini model"
         )
-    return GoogleProvider(spec=spec, id=spec.id, model=model, caller=google_caller(spec, tools))
+    shown = spec.shown(f"google:{model}") if prefix == "palm" else spec.id
+    return GoogleProvider(spec=spec, id=shown, model=model, caller=google_caller(spec, tools))
 
 
 def google_caller(spec: ProviderSpec, tools: Tools) -> Caller:

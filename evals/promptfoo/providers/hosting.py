@@ -38,6 +38,7 @@ class Program:
     interpreter: str
     path: Path
     workdir: Path
+    """Where the command was started: relative paths in the user's code mean that, as in promptfoo."""
     env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
@@ -56,10 +57,26 @@ class Hosts:
             ProviderFailed: the function raised, or is not there.
             Unavailable: it took too long, or its process died.
         """
-        pool = self._pools.get(program)
-        if pool is None:
-            pool = self._pools[program] = _Pool(program, max(1, workers))
-        return await pool.call(function, arguments, timeout_s)
+        request = {"function": function, "arguments": list(arguments)}
+        return await self._pool(program, workers).call(request, timeout_s)
+
+    async def identify(
+        self,
+        program: Program,
+        function: str,
+        options: Mapping[str, Any],
+        *,
+        timeout_s: float,
+        workers: int = 1,
+    ) -> str | None:
+        """The name that a provider in JavaScript gives itself; None: none. Raises as `call`."""
+        request = {"identify": True, "function": function, "arguments": [dict(options)]}
+        return _name(await self._pool(program, workers).call(request, timeout_s))
+
+    def _pool(self, program: Program, workers: int) -> _Pool:
+        if program not in self._pools:
+            self._pools[program] = _Pool(program, max(1, workers))
+        return self._pools[program]
 
     async def aclose(self) -> None:
         """End every process."""
@@ -75,14 +92,14 @@ class _Pool:
         self._idle: list[_Host] = []
         self._busy: set[_Host] = set()
 
-    async def call(self, function: str, arguments: Sequence[Any], timeout_s: float) -> Any:
+    async def call(self, request: Mapping[str, Any], timeout_s: float) -> Any:
         name = self._program.path.name
         host: _Host | None = None
         try:
             async with asyncio.timeout(timeout_s), self._free:
                 host = self._idle.pop() if self._idle else await _Host.started(self._program)
                 self._busy.add(host)
-                reply = await host.ask({"function": function, "arguments": list(arguments)})
+                reply = await host.ask(request)
                 self._idle.append(host)
                 self._busy.discard(host)
                 host = None
@@ -162,6 +179,10 @@ class _Host:
                 await self._process.wait()
         self.kill()
         await self._process.wait()
+
+
+def _name(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _stderr() -> int | None:

@@ -21,6 +21,26 @@ async function exported(name) {
   return plain.default ?? plain;
 }
 
+// What went wrong, and the last places of the user's own code on the way to it, the innermost first.
+function failed(error) {
+  const what = `${error?.name ?? "Error"}: ${error?.message ?? error}`;
+  const places = String(error?.stack ?? "")
+    .split("\n")
+    .filter((line) => /^\s+at /.test(line) && !line.includes("node:internal") && !line.includes(__filename))
+    .slice(0, 3)
+    .map((line) => line.trim().replace(/\(?(?:file:\/\/)?\/(?:[^\/\s]+\/)*/, "("));
+  return [what, ...places].join(" | ");
+}
+
+// The name that a provider gives itself; null: none.
+async function identity({ function: name, arguments: [options] }) {
+  const found = await exported(name);
+  if (typeof found !== "function" || !found.prototype) return null;
+  const provider = new found(options);
+  const own = typeof provider.id === "function" ? provider.id() : provider.id;
+  return typeof own === "string" && own ? own : null;
+}
+
 async function answer({ function: name, arguments: [prompt, context, options] }) {
   const found = await exported(name);
   let provider = found;
@@ -35,10 +55,11 @@ async function answer({ function: name, arguments: [prompt, context, options] })
 async function serve() {
   for await (const line of readline.createInterface({ input: process.stdin, crlfDelay: Infinity })) {
     try {
-      const value = await answer(JSON.parse(line));
+      const call = JSON.parse(line);
+      const value = await (call.identify ? identity(call) : answer(call));
       reply({ value: value === undefined ? null : value });
     } catch (error) {
-      reply({ error: `${error?.name ?? "Error"}: ${error?.message ?? error}` });
+      reply({ error: failed(error) });
     }
   }
   process.exit(0);

@@ -59,7 +59,9 @@ class EchoProvider(Small):
     async def call(self, prompt: str, context: CallContext, asking: Asking, scripts: Scripts) -> ChatAnswer:
         """See `Provider`."""
         del context, asking, scripts
-        return ChatAnswer(text=prompt, cost_usd=0.0, tokens_in=0, tokens_out=0)
+        began = time.perf_counter()
+        latency_ms = (time.perf_counter() - began) * 1000  # next to nothing, but measured
+        return ChatAnswer(text=prompt, cost_usd=0.0, tokens_in=0, tokens_out=0, latency_ms=latency_ms)
 
 
 def _unasked(_: ChatRequest) -> dict[str, Any]:
@@ -290,8 +292,9 @@ def make_ollama(spec: ProviderSpec, tools: Tools) -> OllamaProvider:
     model = tail if form in {"chat", "completion"} else spec.id.removeprefix("ollama:")
     if not model:
         raise wrong(spec, "", repr(spec.id), "expected ollama:chat:<model>", "name a model")
+    shown = spec.shown(f"ollama:{'chat' if form == 'chat' else 'completion'}:{model}")
     return OllamaProvider(
-        spec=spec, id=spec.id, model=model, chats=form == "chat", caller=ollama_caller(spec, tools)
+        spec=spec, id=shown, model=model, chats=form == "chat", caller=ollama_caller(spec, tools)
     )
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,8 @@ from promptship.evals.units import Asking
 PYTHON: Final = frozenset({".py"})
 JAVASCRIPT: Final = frozenset({".js", ".cjs", ".mjs", ".ts", ".cts", ".mts"})
 RUBY: Final = frozenset({".rb"})
+_LINES_MAX: Final = 6
+"""Of what a program that failed wrote."""
 _SECRET_NAMES: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _EMBEDDED: Final = """
 const exported = require(file);
@@ -39,6 +41,13 @@ if (provider && typeof provider.callApi === "function") return provider.callApi(
 return found(prompt, context, options);
 """
 """For machines without Node.js: the embedded engine, which has no network."""
+_IDENTITY: Final = """
+const exported = require(file);
+const found = name ? exported[name] : (exported && exported.default) || exported;
+if (typeof found !== "function" || !found.prototype) return null;
+const provider = new found(options);
+return typeof provider.id === "function" ? provider.id() : provider.id;
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,24 +74,21 @@ class Own:
         given = self.spec.config.get("timeout")
         return float(given) / 1000 if isinstance(given, int | float) and given > 0 else self.tools.timeout_s
 
-    def options(self, context: CallContext) -> dict[str, Any]:
-        """The provider as its own code gets it."""
-        config = {"basePath": str(self.spec.base), **merged(self.spec, context)}
+    def options(self) -> dict[str, Any]:
+        """The provider as its own code gets it; what prompt and test configure stands in the context."""
+        config = {"basePath": str(self.spec.base), **self.spec.config}
         return {"id": self.spec.id, "config": config, "env": dict(self.spec.env)}
 
     def context(self, context: CallContext) -> dict[str, Any]:
         """The call as its own code gets it."""
         prompt = {
-            "raw": context.prompt_label,
-            "label": context.prompt_label,
-            "config": dict(context.prompt_config),
-        }
+            "raw": context.prompt_raw, "label": context.prompt_label, "config": dict(context.prompt_config),
+            "template": context.prompt_raw,
+        }  # fmt: skip
         return {
-            "vars": dict(context.vars),
-            "prompt": prompt,
-            "test": dict(context.test),
-            "repeatIndex": context.trial,
-        }
+            "vars": dict(context.vars), "prompt": prompt, "test": dict(context.test), "repeatIndex": context.trial,
+            "testIdx": context.test_index, "evaluationId": context.run_id,
+        }  # fmt: skip
 
     def secrets(self) -> tuple[str, ...]:
         """Values of the environment that no message may show."""
@@ -91,15 +97,13 @@ class Own:
             value for name, value in env.items() if any(part in name.upper() for part in _SECRET_NAMES)
         )
 
-    def key(self, prompt: str, context: CallContext, content: bytes) -> str:
-        """Content address of a call: the code is part of it, what it imports is not."""
-        varied = {name: value for name, value in context.vars.items() if not name.startswith("__")}
-        return digest_of(self.spec.id, content, prompt, merged(self.spec, context), varied, context.trial)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostedProvider(Own):
-    """A Python file, or a JavaScript file where there is Node.js: in a process of its own, with the user's environment."""
+    """A Python file, or a JavaScript file where there is Node.js: in a process of its own, with the user's environment.
+
+    Its answers are not kept, as in promptfoo: what its code imports and asks is what the suite is there to test.
+    """
 
     program: Program
     function: str
@@ -108,7 +112,7 @@ class HostedProvider(Own):
     async def call(self, prompt: str, context: CallContext, asking: Asking, scripts: Scripts) -> ChatAnswer:
         """See `Provider`."""
         del scripts
-        options, told = self.options(context), self.context(context)
+        options, told = self.options(), self.context(context)
         is_python = self.program.kind == "python"
         arguments = (prompt, options, told) if is_python else (prompt, told, options)
 
@@ -125,8 +129,21 @@ class HostedProvider(Own):
                 given, who=self.label, latency_ms=latency_ms, secrets=self.secrets(), bare=not is_python
             )
 
-        key = self.key(prompt, context, _content(self.program.path) + self.function.encode())
-        return await asking.answer(self.label, once, key=key)
+        return await asking.answer(self.label, once)
+
+    async def identified(self, scripts: Scripts) -> HostedProvider:
+        """With the id that a class in JavaScript gives itself: results show it by that."""
+        del scripts
+        if self.program.kind != "node":
+            return self
+        options = self.options()
+        try:
+            name = await self.tools.hosts.identify(
+                self.program, self.function, options, timeout_s=self.timeout_s, workers=self.workers
+            )
+        except (ProviderFailed, Unavailable):
+            return self  # its first call says why
+        return replace(self, id=name or self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +169,24 @@ class ScriptProvider(Own):
             is_javascript = self.language is Language.JAVASCRIPT
             return own_answer(given, who=self.label, latency_ms=latency_ms, bare=is_javascript)
 
-        return await asking.answer(self.label, once, key=self.key(prompt, context, code))
+        return await asking.answer(self.label, once)
+
+    async def identified(self, scripts: Scripts) -> ScriptProvider:
+        """As `HostedProvider.identified`."""
+        if self.language is not Language.JAVASCRIPT:
+            return self
+        names = {"file": f"./{self.path.name}", "name": self.function, "options": self.options()}
+        script = Script(
+            language=self.language, code=_IDENTITY, names=names, root=self.path.parent, limit_s=self.timeout_s
+        )
+        try:
+            name = await scripts.run(script)
+        except ScriptFailed:
+            return self  # its first call says why
+        return replace(self, id=name) if isinstance(name, str) and name else self
 
     def _script(self, code: str, prompt: str, context: CallContext) -> Script:
-        options, told = self.options(context), self.context(context)
+        options, told = self.options(), self.context(context)
         if self.language is Language.JAVASCRIPT:
             names = {
                 "file": f"./{self.path.name}",
@@ -186,7 +217,7 @@ class ExecProvider(Own):
     async def call(self, prompt: str, context: CallContext, asking: Asking, scripts: Scripts) -> ChatAnswer:
         """See `Provider`."""
         del scripts
-        more = (prompt, json_text(self.options(context)), json_text(self.context(context)))
+        more = (prompt, json_text(self.options()), json_text(self.context(context)))
 
         async def once() -> ChatAnswer:
             began = time.perf_counter()
@@ -194,15 +225,26 @@ class ExecProvider(Own):
                 (*self.command, *more), self.spec.base, self.tools.env, self.timeout_s
             )
             if status != 0:
-                raise own_error(self.label, f"exit status {status}: {complained or said}", self.secrets())
+                told = _last_lines(complained or said)
+                raise own_error(self.label, f"exit status {status}: {told}", self.secrets())
             if not said and complained:
-                raise own_error(self.label, f"nothing on standard output: {complained}", self.secrets())
+                told = f"nothing on standard output: {_last_lines(complained)}"
+                raise own_error(self.label, told, self.secrets())
             return ChatAnswer(text=said, latency_ms=(time.perf_counter() - began) * 1000)
 
-        files = b"".join(
-            _content(self.spec.base / part) for part in self.command if (self.spec.base / part).is_file()
-        )
-        return await asking.answer(self.label, once, key=self.key(prompt, context, files))
+        return await asking.answer(self.label, once, key=self._key(prompt, context))
+
+    def _key(self, prompt: str, context: CallContext) -> str:
+        """Content address of a call: the files that the command names are part of it."""
+        named = [self.spec.base / part for part in self.command]
+        files = b"".join(_content(path) for path in named if path.is_file())
+        varied = {name: value for name, value in context.vars.items() if not name.startswith("__")}
+        return digest_of(self.spec.id, files, prompt, merged(self.spec, context), varied, context.trial)
+
+
+def _last_lines(text: str) -> str:
+    """What a program said last: there stands why it failed."""
+    return "\n".join(text.splitlines()[-_LINES_MAX:])
 
 
 async def _run(
@@ -276,14 +318,14 @@ def make_file(spec: ProviderSpec, tools: Tools, reference: str) -> HostedProvide
     env = tuple(sorted(tools.env.items()))
     workers = spec.config.get("workers") or tools.env.get("PROMPTFOO_PYTHON_WORKERS") or 1
     if path.suffix in PYTHON:
-        program = Program("python", _python(spec, tools), path, path.parent, env)
+        program = Program("python", _python(spec, tools), path, Path.cwd(), env)
         return HostedProvider(
-            spec=spec, id=f"python:{name}:{function or 'default'}", tools=tools, program=program, function=function or "call_api",
+            spec=spec, id=spec.shown(f"python:{os.path.normpath(name)}:{function or 'default'}"), tools=tools, program=program, function=function or "call_api",
             workers=int(workers),
         )  # fmt: skip
     if path.suffix in RUBY:
         return ScriptProvider(
-            spec=spec, id=f"ruby:{name}:{function or 'default'}", tools=tools, path=path, language=Language.RUBY,
+            spec=spec, id=spec.shown(f"ruby:{os.path.normpath(name)}:{function or 'default'}"), tools=tools, path=path, language=Language.RUBY,
             function=function or "call_api",
         )  # fmt: skip
     if path.suffix not in JAVASCRIPT:
@@ -293,7 +335,7 @@ def make_file(spec: ProviderSpec, tools: Tools, reference: str) -> HostedProvide
         return ScriptProvider(
             spec=spec, id=spec.id, tools=tools, path=path, language=Language.JAVASCRIPT, function=function
         )
-    program = Program("node", node, path, path.parent, env)
+    program = Program("node", node, path, Path.cwd(), env)
     return HostedProvider(
         spec=spec, id=spec.id, tools=tools, program=program, function=function, workers=int(workers)
     )

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from promptship.adapters.providers.dialects.call import count
 from promptship.chat import ChatAnswer
-from promptship.errors import ConfigError, Problem
 from promptship.evals.promptfoo.javascript_text import json_text
+from promptship.evals.services import ScriptFailed
 from promptship.render.redact import redact
 
-_MESSAGE_MAX: Final = 500
+OWN_FAILED: Final = "the provider's own code failed"
+_MESSAGE_MAX: Final = 800
 
 
 def own_answer(
@@ -21,7 +22,7 @@ def own_answer(
     """The answer in `{output, error, tokenUsage, cost, ...}`; `bare`: a value without `output` is the output.
 
     Raises:
-        ConfigError: it says `error`, or has no output.
+        ScriptFailed: it says `error`, or has no output.
     """
     if isinstance(given, Mapping) and ("output" in given or "error" in given):
         if given.get("error"):
@@ -30,19 +31,20 @@ def own_answer(
     if bare and given is not None:
         return _answer({"output": given}, who=who, latency_ms=latency_ms)
     shown = "nothing" if given is None else f"{type(given).__name__} without `output`"
-    raise ConfigError([Problem(who, "", f"returned {shown}", "expected {output: …} or {error: …}")])
+    raise own_error(who, f"it returned {shown}; expected {{output: …}} or {{error: …}}")
 
 
-def own_error(who: str, said: str, secrets: tuple[str, ...] = ()) -> ConfigError:
-    """What the user's own code says went wrong, without the secrets of its environment."""
-    text = redact(" ".join(said.split())[:_MESSAGE_MAX], known=[one for one in secrets if len(one) > 5])  # noqa: PLR2004 - as the redactor
-    return ConfigError([Problem(who, "", f"failed: {text}", "expected an answer", "")])
+def own_error(who: str, said: str, secrets: tuple[str, ...] = ()) -> ScriptFailed:
+    """What went wrong in the user's own code, in its words, without the secrets of its environment."""
+    known = [one for one in secrets if len(one) > 5]  # noqa: PLR2004 - as the redactor
+    text = redact(" ".join(said.split()), known=known)[:_MESSAGE_MAX]
+    return ScriptFailed(OWN_FAILED, f"{who}: {text}", raised=True)
 
 
 def _answer(given: Mapping[str, Any], *, who: str, latency_ms: float) -> ChatAnswer:
     output = given.get("output")
     if output is None:
-        raise ConfigError([Problem(who, "", "returned no output", "expected an output")])
+        raise own_error(who, "it returned no output")
     usage = _mapping(given.get("tokenUsage") or given.get("token_usage"))
     guardrails = _mapping(given.get("guardrails"))
     flagged = None

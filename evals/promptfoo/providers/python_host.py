@@ -16,6 +16,9 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
+PLACES_MAX = 3
+"""Of a traceback."""
+
 
 def load(file: str) -> Any:
     """The user's file as a module; its directory can be imported from."""
@@ -44,10 +47,17 @@ def find(module: Any, name: str) -> Any:
 
 
 def failed(error: BaseException) -> str:
-    """What went wrong, with its last line."""
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f" (line {last[0].lineno} of {Path(last[0].filename).name})" if last else ""
-    return f"{type(error).__name__}: {error}{where}"
+    """What went wrong, and the last places of the user's own code on the way to it, the innermost first."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    places = [
+        f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}: {frame.line or ''}"
+        for frame in reversed(frames[-PLACES_MAX:])
+    ]
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, SyntaxError) and error.filename:
+        what = f"{what} (line {error.lineno} of {Path(error.filename).name})"
+        places = []
+    return " | ".join([what, *(place for place in places if not place.startswith("<frozen"))])
 
 
 def serve(replies: TextIO, file: str) -> None:

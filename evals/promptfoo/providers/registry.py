@@ -99,7 +99,7 @@ class Providers:
     ) -> None:  # fmt: skip
         env = os.environ if env is None else env
         self.tools = Tools(
-            wire=wire or Wire(), env=dict(env), renderer=renderer or Nunjucks(env=env), hosts=Hosts(), prices=prices or Prices()
+            wire=wire or Wire(), env=dict(env), renderer=renderer or Nunjucks(env=env, files=Path.cwd()), hosts=Hosts(), prices=prices or Prices()
         )  # fmt: skip
         self._own_wire = wire is None
 

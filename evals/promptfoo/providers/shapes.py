@@ -20,6 +20,8 @@ def chat_shape(config: Mapping[str, Any], *, think: bool = True) -> Any:
     def shape(answer: ChatAnswer, value: Any) -> ChatAnswer:
         message = _message(value)
         text = answer.text
+        if answer.flagged is None:
+            answer = replace(answer, flagged={})  # promptfoo: no filter struck, so nothing is flagged
         if message.get("refusal"):
             return replace(answer, metadata={**answer.metadata, "isRefusal": True})
         calls = message.get("tool_calls")

@@ -40,7 +40,7 @@
     const block = parsed.get(place);
     return { text: (i) => (i === undefined || i === null ? "" : block.s[i]), case: block.c[n - index.starts[place]] };
   }
-  const cases = index.cases.map(([id, about, tags, blocking, standing, marks], n) => ({ n, id, about, tags, blocking, standing, marks }));
+  const cases = index.cases.map(([id, about, tags, blocking, standing, marks, needs], n) => ({ n, id, about, tags, blocking, standing, marks, needs }));
   index.starts.forEach((start, block) => { for (let n = start; n < (index.starts[block + 1] ?? cases.length); n++) cases[n].block = block; });
   let haystacks = null;
   function haystack(one) {
@@ -50,7 +50,7 @@
       for (const [, value] of data.case.v) parts.push(data.text(value));
       for (const trials of data.case.r) for (const trial of trials) {
         for (const answer of trial.a || []) parts.push(data.text(answer));
-        parts.push(data.text(trial.r), data.text(trial.e));
+        parts.push(data.text(trial.k), data.text(trial.r), data.text(trial.e));
         for (const [label, , , reason] of trial.t || []) parts.push(data.text(label), data.text(reason));
       }
       haystacks[one.n] = parts.join("\n").toLowerCase();
@@ -131,25 +131,31 @@
 
   // Drawing.
   const badge = (text, tone) => el("span", { class: "badge " + tone }, text);
-  function tally(marks) {
+  function tally(marks, needs) {
     if (!marks) return badge("not asked", "flat");
-    if (marks.length === 1) return badge(WORDS[marks], TONES[marks]);
+    if (marks.length === 1 && needs === null) return badge(WORDS[marks], TONES[marks]);
     const scored = [...marks].filter((mark) => mark === "+" || mark === "-").length;
     const passed = [...marks].filter((mark) => mark === "+").length;
     if (!scored) return badge(marks.length + " without a score", "wait");
+    if (needs !== null) {
+      const tone = passed >= needs ? "go" : passed + marks.length - scored < needs ? "stop" : "wait";
+      return badge(`${passed} of ${scored} passed, needs ${needs}`, tone);
+    }
     return badge(`${passed} of ${scored} passed`, passed === scored ? (scored === marks.length ? "go" : "wait") : passed ? "wait" : "stop");
   }
-  function cell(data, a, marks) {
+  function cell(data, a, marks, needs) {
     const trials = data.case.r[a] || [];
     // The trial that tells most: one that failed, else one without a score, else the first.
     const telling = trials.find((trial) => trial.m === "-") || trials.find((trial) => trial.m !== "+") || trials[0];
     if (!telling) return el("td", { "data-arm": index.arms[a].name }, el("span", { class: "fine" }, "not asked"));
     const answer = (telling.a || []).length ? data.text(telling.a[telling.a.length - 1]) : "";
-    const failing = telling.m === "-" ? (telling.t || []).filter((one) => one[1] !== "+").map((one) => data.text(one[0])) : [];
-    const why = telling.m === "+" ? "" : data.text(telling.e) || failing.join(", ") || data.text(telling.r);
+    const failing = telling.m === "-" ? (telling.t || []).filter((one) => one[1] === "-") : [];
+    const first = failing.length ? data.text(failing[0][0]) + (failing[0][3] === null ? "" : ": " + data.text(failing[0][3])) : "";
+    const also = failing.length > 1 ? "; also " + failing.slice(1).map((one) => data.text(one[0])).join(", ") : "";
+    const why = telling.m === "+" ? "" : data.text(telling.e) || first.slice(0, EXCERPT) + also || data.text(telling.r);
     return el("td", { "data-arm": index.arms[a].name },
-      el("div", { class: "chips" }, tally(marks), el("span", { class: "fine" }, data.text(telling.f))),
-      why ? el("p", { class: "why " + TONES[telling.m], dir: "auto" }, why.slice(0, EXCERPT)) : null,
+      el("div", { class: "chips" }, tally(marks, needs), el("span", { class: "fine" }, data.text(telling.f))),
+      why ? el("p", { class: "why " + TONES[telling.m], dir: "auto" }, why.slice(0, 2 * EXCERPT)) : null,
       answer ? el("p", { class: "excerpt", dir: "auto" }, answer.slice(0, EXCERPT)) : null);
   }
   const columns = () => (state.arm === "" ? index.arms.map((_, a) => a) : [Number(state.arm)]);
@@ -161,7 +167,7 @@
         one.about && one.about !== one.id ? el("p", { class: "about-case", dir: "auto" }, one.about) : null,
         el("div", { class: "chips" }, badge(one.standing, STANDING_TONES[one.standing]), one.blocking ? badge("blocking", "flat") : null,
           one.tags.map((t) => el("span", { class: "tag" }, index.tags[t])))),
-      columns().map((a) => cell(data, a, one.marks[a])));
+      columns().map((a) => cell(data, a, one.marks[a], one.needs)));
     open.addEventListener("click", () => toggle(one, line, open));
     return line;
   }
@@ -176,12 +182,13 @@
   }
   function detail(one) {
     const data = full(one.n), base = state.with === "" ? null : Number(state.with);
+    const attacker = data.case.k === undefined ? null : el("p", { class: "about-case" }, "Attack: " + data.text(data.case.k));
     const facts = data.case.v.length ? el("div", { class: "facts" }, el("h3", {}, "Variables"), variables(data, data.case.v)) : null;
     const arms = columns().map((a) => el("div", { class: "column" }, (data.case.r[a] || []).map((trial, t) => {
       const others = base === null || base === a ? [] : data.case.r[base] || [];
       return card(data, a, trial, data.case.r[a].length > 1, others[t] || others[0], base);
     })));
-    return [facts, el("div", { class: "columns" }, arms)];
+    return [attacker, facts, el("div", { class: "columns" }, arms)];
   }
   function card(data, a, trial, numbered, other, base) {
     const answers = trial.a || [];
@@ -197,6 +204,7 @@
       el("h3", {}, el("bdi", {}, index.arms[a].name + (numbered ? ", trial " + (trial.n + 1) : "")), badge(WORDS[trial.m], TONES[trial.m]), el("span", { class: "fine" }, data.text(trial.f))),
       trial.e !== undefined ? el("p", { class: "why wait" }, data.text(trial.e)) : null,
       trial.r !== undefined && trial.m !== "+" && trial.e === undefined ? el("p", { class: "why " + TONES[trial.m] }, data.text(trial.r)) : null,
+      trial.k !== undefined ? el("details", { open: trial.m === "-" }, el("summary", {}, "The attack"), el("pre", { dir: "auto" }, data.text(trial.k))) : null,
       said.flat(),
       asserted(data, trial.t || []),
       trial.v ? el("details", {}, el("summary", {}, "Variables of this trial"), el("div", { class: "facts" }, variables(data, trial.v))) : null,
@@ -222,8 +230,15 @@
     table.append(body);
     drawn = 0;
     shown.value = `${number(found.length)} of ${number(cases.length)} cases`;
+    filterNews(new Set(found.map((one) => one.id)));
     if (!found.length) body.append(el("tr", {}, el("td", { class: "nothing", colspan: columns().length + 1 }, "No case is like that.")));
     grow();
+  }
+  // An address that somebody was sent is about these cases: the table further up shows no others either.
+  function filterNews(ids) {
+    const parts = [...document.querySelectorAll(".news tbody")], note = $("filtered");
+    for (const part of parts) part.hidden = !ids.has(part.dataset.case);
+    if (note) { const kept = parts.filter((part) => !part.hidden).length; note.hidden = kept === parts.length; note.textContent = `${number(kept)} of these ${number(parts.length)} shown: the answers below are filtered`; }
   }
   function grow(until = drawn + PAGE) {
     const rows = [];

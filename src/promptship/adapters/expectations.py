@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
+
+_ELSEWHERE: Final = re.compile(
+    r"""<script[^>]*\bsrc=.*?</script>|<link\b[^>]*https?://[^>]*>|<img\b[^>]*https?://[^>]*>"""
+    r"""|<a\b[^>]*greatexpectations\.io.*?</a>""",
+    re.DOTALL,
+)
+"""Style sheets, scripts and pictures that the page would fetch from other servers."""
+_HEAD: Final = """<head>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>
+  body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color-scheme: light dark }
+  table { border-collapse: collapse; margin: .5rem 0 1.5rem } td, th { border: 1px solid #8885; padding: .3rem .6rem; text-align: left }
+  .navbar, #ge-cta-footer, #cta-footer, .ge-walkthrough-modal, .modal, .btn, button, footer, .footer { display: none }
+  .fa-check-circle::before { content: "holds"; color: green } .fa-times::before { content: "broken"; color: #c00 }
+  .fa-exclamation-triangle::before { content: "warning" }
+</style>
+"""
 
 
 def expectations() -> Any:
@@ -43,4 +62,21 @@ def validate(
     # Great Expectations takes None for "the suite's own format" here.
     return batch.validate(
         gx.ExpectationSuite(name, expectations=rules), result_format="COMPLETE" if complete else "SUMMARY"
+    )
+
+
+def docs_page(title: str, result: Any) -> str:
+    """Great Expectations' own page of a validation (Data Docs), as HTML that loads nothing from elsewhere."""
+    import great_expectations.render.renderer as renderers
+    import great_expectations.render.view as views
+
+    renderer: Any = renderers.ValidationResultsPageRenderer()  # type: ignore[attr-defined]
+    view: Any = views.DefaultJinjaPageView()  # type: ignore[attr-defined]
+    page = _ELSEWHERE.sub("", str(view.render(renderer.render(result))))
+    named = f"<title>{html.escape(title)}</title>"
+    return re.sub(
+        r"<title>.*?</title>|<head>",
+        lambda found: _HEAD + named if found.group() == "<head>" else "",
+        page,
+        flags=re.DOTALL,
     )

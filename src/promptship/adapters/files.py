@@ -1,19 +1,31 @@
-"""The working directory as a tree: what `promptship lint` looks at before there is a commit."""
+"""Trees on this disk: the working directory, which `promptship lint` looks at before there is a commit, and commits put there."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
+from uuid import uuid4
 
-from promptship.errors import NotFound
+from promptship.errors import NotFound, Unavailable
+from promptship.ports import Tree
 
 SKIPPED: Final = frozenset(
     {".git", ".hg", ".jj", ".promptship", ".venv", "__pycache__", "node_modules", "venv"}
     | {".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox"}
 )
 """Directories that are never part of a prompt repository; `.gitignore` is not read."""
+
+
+@runtime_checkable
+class OnDisk(Tree, Protocol):
+    """A tree whose files are on this disk, too: scripts of a suite import what stands beside them."""
+
+    @property
+    def directory(self) -> Path:
+        """Where its root is."""
+        ...
 
 
 class WorkingTree:
@@ -26,6 +38,11 @@ class WorkingTree:
     def name(self) -> str:
         """The directory, as errors show it."""
         return str(self._root)
+
+    @property
+    def directory(self) -> Path:
+        """See `OnDisk`."""
+        return self._root
 
     def read(self, path: str) -> bytes:
         """Content of a file below the root. Raises NotFound, also for directories, absolute paths and ways out."""
@@ -51,3 +68,48 @@ class WorkingTree:
     def _is_ours(self, path: Path) -> bool:
         """A file; a link only when it ends at a file below the root."""
         return not path.is_symlink() or (path.is_file() and path.resolve().is_relative_to(self._root))
+
+
+class CheckedOut:
+    """A tree of a commit, one folder of which is put on this disk as well, under `directory`.
+
+    Several may do so at once: a file is there whole or not at all, and a commit's files never change.
+
+    Raises:
+        Unavailable: the disk does not take it.
+    """
+
+    def __init__(self, tree: Tree, folder: str, directory: Path) -> None:
+        self._tree = tree
+        self._directory = directory.resolve()
+        prefix = folder.strip("/") + "/" if folder.strip("/") else ""
+        for path in tree.files():
+            target = (self._directory / path).resolve()
+            if not path.startswith(prefix) or not target.is_relative_to(self._directory) or target.exists():
+                continue
+            draft = target.with_name(f".{target.name}.{uuid4().hex}")
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                draft.write_bytes(tree.read(path))
+                draft.replace(target)
+            except OSError as error:
+                said = error.strerror or type(error).__name__
+                raise Unavailable(f"{target} cannot be written: {said}") from None
+
+    @property
+    def name(self) -> str:
+        """The commit, as errors show it."""
+        return self._tree.name
+
+    @property
+    def directory(self) -> Path:
+        """See `OnDisk`."""
+        return self._directory
+
+    def read(self, path: str) -> bytes:
+        """Content of a file of the commit. Raises NotFound."""
+        return self._tree.read(path)
+
+    def files(self) -> Sequence[str]:
+        """Relative paths of all files of the commit, sorted."""
+        return self._tree.files()

@@ -5,14 +5,14 @@ What is wrong is a problem (the suite is not run) or a warning (it is, and the r
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from promptship.adapters.expectations import expectations, validate
+from promptship.adapters.expectations import docs_page, expectations, validate
 
+_MARKUP: Final = re.compile(r"[<>&$\"']")
 NAMED_MAX: Final = 5
 """Cases that one message names."""
 
@@ -27,41 +27,34 @@ class SuiteExamination:
     page: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One column of the case rows that must be empty, or full, in every case."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What must hold for one column of the case rows in every case: a number within bounds; without bounds it is empty."""
 
     column: str
     says: str
+    """About the cases that break it."""
     warning: bool = False
+    least: int | None = None
+    most: int | None = None
 
 
-_RULES: Final = (
-    _Rule(
-        "duplicate_of", "ask and demand exactly what an earlier case does: use `trials` or `weight` instead"
+RULES: Final = (
+    Rule(column="checks", says="demand nothing that an answer could fail", least=1),
+    Rule(column="empty_checks", says="look for a pattern that matches everything", most=0),
+    Rule(
+        column="duplicate_of",
+        says="ask and demand exactly what an earlier case does: use `trials` or `weight` instead",
     ),
-    _Rule("secret", "hold a credential: remove it from the file and its history, and revoke it"),
-    _Rule("near_duplicate_of", "ask nearly what an earlier case asks: give both one `topic`", warning=True),
-    _Rule("personal", "hold personal data: use invented names and numbers", warning=True),
+    Rule(column="secret", says="hold a credential: remove it from the file and its history, and revoke it"),
+    Rule(
+        column="near_duplicate_of",
+        says="ask nearly what an earlier case asks: give both one `topic`",
+        warning=True,
+    ),
+    Rule(column="personal", says="hold personal data: use invented names and numbers", warning=True),
 )
-
-
-_ELSEWHERE: Final = re.compile(
-    r"""<script[^>]*\bsrc=.*?</script>|<link\b[^>]*https?://[^>]*>|<img\b[^>]*https?://[^>]*>"""
-    r"""|<a\b[^>]*greatexpectations\.io.*?</a>""",
-    re.DOTALL,
-)
-"""Style sheets, scripts and pictures that the page would fetch from other servers."""
-_HEAD: Final = """<head>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>
-  body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color-scheme: light dark }
-  table { border-collapse: collapse; margin: .5rem 0 1.5rem } td, th { border: 1px solid #8885; padding: .3rem .6rem; text-align: left }
-  .navbar, #ge-cta-footer, #cta-footer, .ge-walkthrough-modal, .modal, .btn, button, footer, .footer { display: none }
-  .fa-check-circle::before { content: "holds"; color: green } .fa-times::before { content: "broken"; color: #c00 }
-  .fa-exclamation-triangle::before { content: "warning" }
-</style>
-"""
+"""Held by Great Expectations in a release, and by `promptship.evals.suite_facts.looked_over` on a laptop."""
 
 
 def examine_suite(
@@ -72,33 +65,60 @@ def examine_suite(
     `slices`: cases per slice that the suite promises to cover.
     """
     gxe = expectations()
+    columns, promises = _with_promises(columns, slices, gxe)
     checks: list[Any] = [
         gxe.ExpectTableColumnsToMatchSet(column_set=sorted(columns), meta={"says": "the case rows have the wrong columns"}),
         gxe.ExpectTableRowCountToBeBetween(min_value=1, meta={"says": "the suite has no case"}),
         gxe.ExpectColumnValuesToBeUnique(column="id", meta={"says": "have an id that another case has"}),
         gxe.ExpectColumnValuesToNotBeNull(column="id", meta={"says": "have no id"}),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="checks", min_value=1, meta={"says": "demand nothing that an answer could fail"}
-        ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="empty_checks", max_value=0, meta={"says": "look for a pattern that matches everything"}
-        ),
     ]  # fmt: skip
-    checks += [
-        gxe.ExpectColumnValuesToBeNull(
-            column=rule.column, meta={"says": rule.says, "warning": rule.warning},
-            severity="warning" if rule.warning else "critical",
-        )
-        for rule in _RULES
-    ]  # fmt: skip
+    checks += [*(_expectation(gxe, rule) for rule in RULES), *promises]
     result = validate(f"suite {name}", columns, checks, complete=True)
     problems, warnings = _said(result, list(columns["id"]))
-    problems += [
-        f"no case has the tag {slice_!r}, which the suite promises"
-        for slice_, count in sorted(slices.items())
-        if not count
-    ]
-    return SuiteExamination(tuple(problems), tuple(warnings), result.to_json_dict(), _page(name, result))
+    return SuiteExamination(
+        tuple(problems), tuple(warnings), result.to_json_dict(), docs_page(f"suite {name}", result)
+    )
+
+
+def named(says: str, ids: Sequence[str]) -> str:
+    """A rule's words about the cases that break it."""
+    more = f" and {len(ids) - NAMED_MAX} more" if len(ids) > NAMED_MAX else ""
+    return f"{', '.join(ids[:NAMED_MAX])}{more}: {says}"
+
+
+def broken_promises(slices: Mapping[str, int]) -> list[str]:
+    """About slices that the suite promises to cover and does not."""
+    return [_broken_promise(slice_) for slice_, count in sorted(slices.items()) if not count]
+
+
+def _broken_promise(slice_: str) -> str:
+    return f"no case has the tag {slice_!r}, which the suite promises"
+
+
+def _with_promises(
+    columns: Mapping[str, Sequence[Any]], slices: Mapping[str, int], gxe: Any
+) -> tuple[dict[str, Sequence[Any]], list[Any]]:
+    """A column per promised slice that adds up to its cases, and what must hold of it: the page shows every problem."""
+    whole, promises = dict(columns), []
+    for place, (slice_, count) in enumerate(sorted(slices.items()), start=1):
+        # The page knows columns by their names, and writes some of them unescaped.
+        name = f"cases of promised slice {place}: {_MARKUP.sub('_', slice_)}"
+        whole[name] = [int(number < count) for number in range(len(columns["id"]))]
+        meta = {"says": _broken_promise(slice_)}
+        promises.append(
+            gxe.ExpectColumnSumToBeBetween(column=name, min_value=1, meta=meta, severity="critical")
+        )
+    return whole, promises
+
+
+def _expectation(gxe: Any, rule: Rule) -> Any:
+    meta = {"says": rule.says, "warning": rule.warning}
+    severity = "warning" if rule.warning else "critical"
+    if rule.least is None and rule.most is None:
+        return gxe.ExpectColumnValuesToBeNull(column=rule.column, meta=meta, severity=severity)
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=rule.column, min_value=rule.least, max_value=rule.most, meta=meta, severity=severity
+    )
 
 
 def _said(result: Any, ids: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -109,27 +129,7 @@ def _said(result: Any, ids: Sequence[str]) -> tuple[list[str], list[str]]:
             continue
         meta = one.expectation_config.meta
         rows = one.result.get("unexpected_index_list") or []
-        named = [ids[row] for row in rows if isinstance(row, int)]
-        message = str(meta["says"])
-        if named:
-            more = f" and {len(named) - NAMED_MAX} more" if len(named) > NAMED_MAX else ""
-            message = f"{', '.join(named[:NAMED_MAX])}{more}: {message}"
+        broken = [ids[row] for row in rows if isinstance(row, int)]
+        message = named(str(meta["says"]), broken) if broken else str(meta["says"])
         (warnings if meta.get("warning") else problems).append(message)
     return problems, warnings
-
-
-def _page(name: str, result: Any) -> str:
-    """Great Expectations' own page of a validation, without what it would load from elsewhere."""
-    import great_expectations.render.renderer as renderers
-    import great_expectations.render.view as views
-
-    renderer: Any = renderers.ValidationResultsPageRenderer()  # type: ignore[attr-defined]
-    view: Any = views.DefaultJinjaPageView()  # type: ignore[attr-defined]
-    page = _ELSEWHERE.sub("", str(view.render(renderer.render(result))))
-    title = f"<title>suite {html.escape(name)}</title>"
-    return re.sub(
-        r"<title>.*?</title>|<head>",
-        lambda found: _HEAD + title if found.group() == "<head>" else "",
-        page,
-        flags=re.DOTALL,
-    )

@@ -2,46 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from promptship.canary.evidence import ArmCounts, Counts, Finding, Outcome
-from promptship.canary.reading import Reading
-from promptship.release.plan import Canary, Stage
-
-_HUGE, _TINY, _HUNDRED, _MINUTE, _HOUR = 1e6, 1e-3, 100, 60, 3600
-
-
-def percent(rate: float) -> str:
-    """A rate with three significant digits: `0.12%`, `4.9%`, `12.3%`, `100%`."""
-    return f"{float(f'{100 * rate:.3g}'):.10g}%"
-
-
-def e_value(value: float) -> str:
-    """An e-value with three significant digits, rounded down: 59.99 must not read as the 60 that it has not reached."""
-    if value > _HUGE:
-        return "over 1,000,000"
-    if value < _TINY:
-        return "under 0.001"
-    unit = 10.0 ** (math.floor(math.log10(value)) - 2)
-    down = math.floor(value / unit + 1e-6) * unit
-    return f"{down:,.0f}" if down >= _HUNDRED else f"{down:.3g}"
-
-
-def at_least(value: float) -> str:
-    """A threshold: `20`, `66.67`, `1,200`."""
-    return f"{round(value, 2):,.10g}"
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `10 min`, `2.5 h`."""
-    if seconds < _MINUTE:
-        return f"{seconds:.3g} s"
-    return f"{seconds / _MINUTE:.3g} min" if seconds < _HOUR else f"{seconds / _HOUR:.4g} h"
-
-
-def count(number: int, noun: str) -> str:
-    """`1 candidate request`, `2,400 candidate requests`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+from promptship.canary.reading import Reading, Split
+from promptship.numbers import at_least, decimal, duration, evidence, money, percent, plural
+from promptship.release.plan import Canary, Metric, Stage
 
 
 def _rounded(number: int) -> int:
@@ -65,14 +29,48 @@ def _arms(counts: ArmCounts | None) -> str:
     return f"candidate {_of(counts.candidate)}, stable {_of(counts.stable)} in this stage"
 
 
+def in_unit(metric: str, mean: float) -> str:
+    """A mean in its metric's unit: `$0.0042`, `312 tokens`, and 0..1 for scores."""
+    if metric == Metric.COST_USD:
+        return money(mean)
+    return f"{decimal(mean)} tokens" if metric == Metric.TOKENS_OUT else decimal(mean)
+
+
 def _measured(reading: Reading) -> str:
+    if reading.means is not None and reading.counts is not None:
+        return _averages(reading)
     slow = "" if reading.limits is None else f"answers of {reading.limits.slow_ms:,.0f} ms or more: "
-    return slow + _arms(reading.counts)
+    return f"{slow}{_arms(reading.counts)}{_repeats(reading)}"
+
+
+def _averages(reading: Reading) -> str:
+    means, counts, metric = reading.means, reading.counts, reading.guardrail.metric
+    if means is None or counts is None:
+        return _arms(None)
+    cap = "" if means.cap is None else f", each answer counted with at most {in_unit(metric, means.cap)}"
+    return (
+        f"on average candidate {in_unit(metric, means.candidate)} (of {counts.candidate.requests:,}), "
+        f"stable {in_unit(metric, means.stable)} (of {counts.stable.requests:,}) in this stage{cap}"
+    )
+
+
+def _repeats(reading: Reading) -> str:
+    """What repeat users leave of the requests; nothing where it makes no difference in three digits."""
+    if reading.counts is None or reading.design_effect < 1.005:  # noqa: PLR2004 - 1.00
+        return ""
+    weigh = reading.counts.candidate.requests / reading.design_effect
+    units = "" if reading.units is None else f" of {plural(reading.units, 'unit')}"
+    return (
+        f"; as units ask repeatedly, the candidate's {plural(reading.counts.candidate.requests, 'request')}{units} weigh as "
+        f"{weigh:,.0f} (design effect {decimal(reading.design_effect)})"
+    )
 
 
 def _margin(reading: Reading) -> str:
     if reading.limits is not None:
         return f"{reading.limits.margin_ms:,.0f} ms for stable's {reading.limits.slow_ms:,.0f} ms"
+    if reading.means is not None and reading.margin is not None:
+        return in_unit(reading.guardrail.metric, reading.margin)
     return "unknown" if reading.margin is None else f"{percent(reading.margin).rstrip('%')} percentage points"
 
 
@@ -91,8 +89,12 @@ def _finding(
         outcome=outcome,
         because=because,
         counts=counts,
-        rate_candidate=None if counts is None else _rate(counts.candidate),
-        rate_stable=None if counts is None else _rate(counts.stable),
+        rate_candidate=_rate(counts.candidate) if counts and not reading.means else None,
+        rate_stable=_rate(counts.stable) if counts and not reading.means else None,
+        mean_candidate=None if reading.means is None else reading.means.candidate,
+        mean_stable=None if reading.means is None else reading.means.stable,
+        design_effect=reading.design_effect if reading.design_effect > 1 else None,
+        units=reading.units,
         e_value=e,
         threshold=threshold,
         e_harm=reading.e_harm,
@@ -108,16 +110,26 @@ def harmful(reading: Reading, threshold: float) -> Finding:
     beyond = f" by more than the tolerated {percent(tolerance)}" if tolerance else ""
     text = (
         f"{reading.guardrail.metric} is worse with the candidate{beyond}: {_measured(reading)}; "
-        f"the evidence of harm is {e_value(reading.e_harm)}, and {at_least(threshold)} rolls back."
+        f"the evidence of harm is {evidence(reading.e_harm)}, and {at_least(threshold)} rolls back."
     )
     return _finding(reading, Outcome.ROLL_BACK, text, e=reading.e_harm, threshold=threshold)
+
+
+def stopped(reading: Reading) -> Finding:
+    """ROLL_BACK: the candidate has reached its hard stop. No statistic is asked, so no e-value is a reason."""
+    stop_at = reading.guardrail.stop_at or 0
+    text = (
+        f"{reading.guardrail.metric} has reached its hard stop: {plural(reading.bad, 'bad candidate request')} in this release, "
+        f"and {stop_at:,} {'rolls' if stop_at == 1 else 'roll'} back whatever stable does."
+    )
+    return _finding(reading, Outcome.ROLL_BACK, text, e=None, threshold=None)
 
 
 def without_control(reading: Reading, threshold: float) -> Finding:
     """ADVANCE: at a share of 1.0 there is nothing to compare with, and what is known shows no harm."""
     text = (
         f"{reading.guardrail.metric} cannot be compared while the candidate serves everybody; from the stages before, "
-        f"the evidence of harm is {e_value(reading.e_harm)} of the {at_least(threshold)} that roll back."
+        f"the evidence of harm is {evidence(reading.e_harm)} of the {at_least(threshold)} that roll back."
     )
     return _finding(reading, Outcome.ADVANCE, text, e=reading.e_harm, threshold=threshold)
 
@@ -134,7 +146,7 @@ def not_harmful(reading: Reading, threshold: float) -> Finding:
     """ADVANCE: a guardrail that can only roll back, and does not."""
     text = (
         f"{reading.guardrail.metric} need not be proven and is not shown to be worse: {_measured(reading)}; "
-        f"the evidence of harm is {e_value(reading.e_harm)} of the {at_least(threshold)} that roll back."
+        f"the evidence of harm is {evidence(reading.e_harm)} of the {at_least(threshold)} that roll back."
     )
     return _finding(reading, Outcome.ADVANCE, text, e=reading.e_harm, threshold=threshold)
 
@@ -143,7 +155,7 @@ def proven(reading: Reading, threshold: float) -> Finding:
     """ADVANCE: non-inferiority is shown in this stage."""
     text = (
         f"{reading.guardrail.metric} is shown to stay within its margin of {_margin(reading)}: {_measured(reading)}{_beyond(reading)}; "
-        f"the evidence of safety is {e_value(reading.e_safe)} of the {at_least(threshold)} it takes."
+        f"the evidence of safety is {evidence(reading.e_safe)} of the {at_least(threshold)} it takes."
     )
     return _finding(reading, Outcome.ADVANCE, text, e=reading.e_safe, threshold=threshold)
 
@@ -152,7 +164,7 @@ def undecided(reading: Reading, harm: float, safe: float) -> Finding:
     """HOLD: neither harm nor safety is shown yet."""
     text = (
         f"{reading.guardrail.metric} is not yet shown to be safe or harmful: {_measured(reading)}{_beyond(reading)}; "
-        f"the evidence of safety is {e_value(reading.e_safe)} of {at_least(safe)}, of harm {e_value(reading.e_harm)} of "
+        f"the evidence of safety is {evidence(reading.e_safe)} of {at_least(safe)}, of harm {evidence(reading.e_harm)} of "
         f"{at_least(harm)}, the margin {_margin(reading)}."
     )
     needs = ""
@@ -177,6 +189,32 @@ def untrusted(problem: str) -> Finding:
     )
 
 
+def mismatch(split: Split) -> Finding:
+    """HOLD: the arms do not have the units that the split gave them, so their numbers cannot be compared."""
+    one, zero = split.assigned.candidate.requests, split.assigned.stable.requests
+    text = (
+        f"The arms cannot be compared: the candidate has {one:,} of {plural(one + zero, 'unit')} of this stage "
+        f"({percent(one / (one + zero))}), and {percent(split.share)} were assigned to it; the evidence that some are missing is "
+        f"{evidence(split.e_value)}, and {at_least(split.threshold)} makes the stage invalid. Nothing was judged."
+    )
+    needs = "finding out where units are lost (answers that fail before they are written down, an application that asks again elsewhere)"
+    return Finding(
+        rule="sample_ratio", outcome=Outcome.HOLD, because=text, needs=needs,
+        counts=split.assigned, e_value=split.e_value, threshold=split.threshold,
+    )  # fmt: skip
+
+
+def units_seen(plan: Canary, reading: Reading, units: int, *, enough: bool) -> Finding:
+    """ADVANCE once enough different candidate units are behind the proof, HOLD before; told only where units repeat themselves."""
+    effect = f"on {reading.guardrail.metric} their requests repeat each other (design effect {decimal(reading.design_effect)})"
+    if enough:
+        text = f"The candidate has served {plural(units, 'unit')} in this stage, at least the {plan.units_min:,} required; {effect}."
+        return Finding(rule="units_min", outcome=Outcome.ADVANCE, because=text)
+    text = f"The candidate has served {units:,} of the {plural(plan.units_min, 'unit')} required in this stage; {effect}."
+    needs = plural(plan.units_min - units, "more candidate unit")
+    return Finding(rule="units_min", outcome=Outcome.HOLD, because=text, needs=needs)
+
+
 def dwell(stage: Stage, elapsed_s: float, *, over: bool) -> Finding:
     """ADVANCE once the dwell is over, HOLD before."""
     if over:
@@ -190,10 +228,10 @@ def dwell(stage: Stage, elapsed_s: float, *, over: bool) -> Finding:
 def requests_seen(plan: Canary, requests: int, *, enough: bool) -> Finding:
     """ADVANCE once the candidate has served enough requests in this stage, HOLD before."""
     if enough:
-        text = f"The candidate has served {count(requests, 'request')} in this stage, at least the {plan.requests_min:,} required."
+        text = f"The candidate has served {plural(requests, 'request')} in this stage, at least the {plan.requests_min:,} required."
         return Finding(rule="requests_min", outcome=Outcome.ADVANCE, because=text)
-    text = f"The candidate has served {requests:,} of the {count(plan.requests_min, 'request')} required in this stage."
-    needs = f"{count(plan.requests_min - requests, 'more candidate request')}"
+    text = f"The candidate has served {requests:,} of the {plural(plan.requests_min, 'request')} required in this stage."
+    needs = f"{plural(plan.requests_min - requests, 'more candidate request')}"
     return Finding(rule="requests_min", outcome=Outcome.HOLD, because=text, needs=needs)
 
 

@@ -2,10 +2,13 @@
 
 Per look (statistics 2(h)):
 - untrusted telemetry judges nothing: HOLD, no matter what the numbers say;
-- ROLL_BACK exactly when the evidence of harm of some guardrail reaches 1/(w alpha), w being its part of all weights (weighted
+- ROLL_BACK exactly when a hard stop is reached (that many bad candidate requests, a fact and no inference), or the units fell on
+  the arms as they should and the evidence of harm of some guardrail reaches 1/(w alpha), w being its part of all weights (weighted
   Bonferroni: over all guardrails and looks a candidate that is not worse is rolled back with probability at most alpha);
+- units that did not fall on the arms as they should make every comparison invalid: HOLD;
 - ADVANCE only when every guardrail was measured, every one with `prove` has evidence of safety of at least 1/alpha_advance in this
-  stage (each at its own alpha: all must pass), the dwell is over and enough candidate requests were seen;
+  stage (each at its own alpha: all must pass), on enough different units where units repeat, the dwell is over and enough candidate
+  requests were seen;
 - otherwise HOLD, and from the cap on ASK, also when untrusted telemetry is what kept the answer away.
 At a share of 1.0 nothing is left to compare with: the dwell and the harm known so far decide.
 """
@@ -16,7 +19,8 @@ from collections.abc import Iterator, Sequence
 
 from promptship.canary import because
 from promptship.canary.evidence import Finding, Health, Outcome, Verdict
-from promptship.canary.reading import Reading
+from promptship.canary.reading import Reading, Split
+from promptship.canary.units import REPEATS_FROM
 from promptship.release.plan import Canary, Stage
 
 
@@ -29,14 +33,22 @@ def decide(
     requests: int,
     elapsed_s: float,
     health: Health,
+    split: Split | None = None,
 ) -> Verdict:
-    """Conclude one look. `requests`: the candidate's in this stage; `elapsed_s`: since the stage began."""
+    """Conclude one look.
+
+    `requests`: the candidate's in this stage; `elapsed_s`: since the stage began; `split`: None where it is not known.
+    """
     here = plan.stages[stage]
     if health.problems:
         findings = [because.untrusted(problem) for problem in health.problems]
+    elif split is not None and split.e_value >= split.threshold:
+        findings = [because.stopped(reading) for reading in readings if _stops(reading)]
+        findings.append(because.mismatch(split))
     else:
         findings = [_weigh(plan, here, reading) for reading in readings]
         findings += _wait(plan, here, requests, elapsed_s)
+        findings += _units(plan, here, readings)
     if elapsed_s >= here.cap and any(finding.outcome is Outcome.HOLD for finding in findings):
         findings.append(because.cap_reached(here, elapsed_s))
     return Verdict(stage=stage, look=look, findings=tuple(findings))
@@ -48,8 +60,15 @@ def harm_threshold(plan: Canary, reading: Reading) -> float:
     return 1 / (weight * plan.alpha)
 
 
+def _stops(reading: Reading) -> bool:
+    stop_at = reading.guardrail.stop_at
+    return stop_at is not None and reading.bad >= stop_at
+
+
 def _weigh(plan: Canary, stage: Stage, reading: Reading) -> Finding:
     harm, safe = harm_threshold(plan, reading), 1 / plan.alpha_advance
+    if _stops(reading):
+        return because.stopped(reading)
     if reading.e_harm >= harm:
         return because.harmful(reading, harm)
     if stage.share >= 1:
@@ -67,3 +86,11 @@ def _wait(plan: Canary, stage: Stage, requests: int, elapsed_s: float) -> Iterat
     yield because.dwell(stage, elapsed_s, over=elapsed_s >= stage.dwell)
     if stage.share < 1:
         yield because.requests_seen(plan, requests, enough=requests >= plan.requests_min)
+
+
+def _units(plan: Canary, stage: Stage, readings: Sequence[Reading]) -> Iterator[Finding]:
+    """Enough different units behind every proof, where the units are seen to repeat themselves."""
+    for reading in readings:
+        repeats = reading.guardrail.prove and reading.design_effect >= REPEATS_FROM
+        if stage.share < 1 and repeats and reading.units is not None:
+            yield because.units_seen(plan, reading, reading.units, enough=reading.units >= plan.units_min)

@@ -30,7 +30,9 @@ RATE_MIN: Final = 1e-5
 """Predicted rates stay this far from 0 and 1, so that one surprising event is strong evidence but never an infinite one."""
 _EDGE: Final = 1e-12
 _SHIFT_MAX: Final = 0.99
-_BISECTIONS: Final = 60
+_STEPS_MAX: Final = 60
+_CLOSE: Final = 1e-12
+"""Relative length of the step after which Newton stops: the next one would be about its square."""
 
 HARM_ODDS: Final = 1 + 0.1 * np.array([0.9, 1.3, 2.5, 6.0, 14.0, 30.0])
 """Alternatives of harm: odds of a bad request against those on the boundary of the null, from 9 % worse to four times."""
@@ -128,7 +130,7 @@ def project(null: Null, p1: ArrayLike, p0: ArrayLike, share: ArrayLike) -> tuple
     """KL projection (q1, q0) of an alternative (p1, p0) on the null; the alternative itself where it is no alternative.
 
     Minimises share*KL(p1||q1) + (1-share)*KL(p0||q0) over the null. The minimum lies on the boundary line, where the problem is
-    convex in q0: 60 bisections of its derivative. On the line p1 = p0 it is share*p1 + (1-share)*p0, in closed form.
+    convex in q0: Newton steps on its derivative, halvings where they would leave the bracket. On the line p1 = p0 it is share*p1 + (1-share)*p0, in closed form.
 
     Raises:
         ValueError: `share`, the candidate's part of the requests, is not strictly between 0 and 1: nothing to compare.
@@ -155,12 +157,18 @@ def _on_the_line(null: Null, p1: Floats, p0: Floats, share: Floats) -> tuple[Flo
     most = (1 - _EDGE - shift) / ratio
     low = np.clip(np.minimum(touching, p0), _EDGE, most)
     high = np.clip(np.maximum(touching, p0), _EDGE, most)
-    for _ in range(_BISECTIONS):
-        q0 = (low + high) / 2
-        q1 = ratio * q0 + shift
-        slope = share * ratio * (q1 - p1) / (q1 * (1 - q1)) + (1 - share) * (q0 - p0) / (q0 * (1 - q0))
-        low, high = np.where(slope < 0, q0, low), np.where(slope < 0, high, q0)
     q0 = (low + high) / 2
+    for _ in range(_STEPS_MAX):
+        q1 = ratio * q0 + shift
+        odd1, odd0 = q1 * (1 - q1), q0 * (1 - q0)
+        slope = share * ratio * (q1 - p1) / odd1 + (1 - share) * (q0 - p0) / odd0
+        bend = share * ratio**2 * ((q1 - p1) ** 2 + p1 * (1 - p1)) / odd1**2
+        bend = bend + (1 - share) * ((q0 - p0) ** 2 + p0 * (1 - p0)) / odd0**2
+        low, high = np.where(slope < 0, q0, low), np.where(slope < 0, high, q0)
+        newton = q0 - slope / bend
+        before, q0 = q0, np.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
+        if np.all(np.abs(q0 - before) <= _CLOSE * q0):
+            break
     return ratio * q0 + shift, q0
 
 

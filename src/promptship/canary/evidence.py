@@ -39,14 +39,48 @@ class LatencyCounts(_Value):
     stable: Histogram = Histogram()
 
 
+class Values(_Value):
+    """Both arms' histograms of one mean metric, counted over the same time; what a bin stands for is `promptship.canary.scale`'s."""
+
+    candidate: Histogram = Histogram()
+    stable: Histogram = Histogram()
+
+
+class UnitSums(_Value):
+    """One arm's units (users, sessions) on one rate: what a cluster-robust variance needs.
+
+    With n requests and s bad ones of a unit: number of units, sum n, sum s, sum n^2, sum s^2, sum n*s (statistics 2(g)).
+    """
+
+    units: Annotated[int, Field(ge=0)] = 0
+    requests: Annotated[int, Field(ge=0)] = 0
+    events: Annotated[int, Field(ge=0)] = 0
+    requests_squared: Annotated[int, Field(ge=0)] = 0
+    events_squared: Annotated[int, Field(ge=0)] = 0
+    products: Annotated[int, Field(ge=0)] = 0
+
+
+class ArmUnits(_Value):
+    """Both arms' units on one rate."""
+
+    candidate: UnitSums = UnitSums()
+    stable: UnitSums = UnitSums()
+
+
 class StageCounts(_Value):
     """Everything counted since a stage began (cumulative, matured rows only). A metric that nobody measured is absent."""
 
     rates: dict[str, ArmCounts] = Field(default_factory=dict)
-    """By metric: error_rate, refusal_rate, feedback:<kind>."""
+    """By metric: error_rate, refusal_rate, feedback:<kind>, check:<name>."""
     latency: LatencyCounts | None = None
+    means: dict[str, Values] = Field(default_factory=dict)
+    """By metric: cost_usd, tokens_out, score:<name>."""
     requests: ArmCounts = ArmCounts()
     """Requests per arm regardless of maturity (events unused)."""
+    units: dict[str, ArmUnits] = Field(default_factory=dict)
+    """By rate metric, regardless of maturity; requests without a unit are in none. Absent: not known."""
+    assigned: ArmCounts | None = None
+    """Different units of this stage per arm (`requests` counts units, events unused); the sample ratio is judged on them."""
 
 
 class Baseline(_Value):
@@ -54,6 +88,8 @@ class Baseline(_Value):
 
     rates: dict[str, Counts] = Field(default_factory=dict)
     latency: Histogram = Histogram()
+    means: dict[str, Histogram] = Field(default_factory=dict)
+    """By mean metric; bins as in `StageCounts.means`."""
 
 
 class Health(_Value):
@@ -81,12 +117,16 @@ class Finding(_Value):
     """
 
     rule: str
-    """Metric name, or `dwell`, `requests_min`, `telemetry`, `cap`, `sample_ratio`."""
+    """Metric name, or `dwell`, `requests_min`, `units_min`, `telemetry`, `cap`, `sample_ratio`."""
     outcome: Outcome
     because: str
     counts: ArmCounts | None = None
+    """Requests and bad ones; of a mean only requests; of `sample_ratio` units."""
     rate_candidate: float | None = None
     rate_stable: float | None = None
+    mean_candidate: float | None = None
+    """Of a mean, in its unit; amounts winsorised."""
+    mean_stable: float | None = None
     e_value: float | None = None
     """Evidence (e-process) for the side the outcome is about: of harm for roll_back and hold, of safety for advance."""
     threshold: float | None = None
@@ -95,7 +135,11 @@ class Finding(_Value):
     e_harm: float | None = None
     e_safe: float | None = None
     margin: float | None = None
-    """Absolute margin in force (rate points)."""
+    """Absolute margin in force: rate points, or the mean's unit."""
+    design_effect: float | None = None
+    """What repeat users divide the evidence and the requests by; None: 1, or not known."""
+    units: int | None = None
+    """Different candidate units of this stage behind a rate; None: not known."""
     needs: str = ""
     """What would change it, for example `about 400 more candidate requests`."""
 

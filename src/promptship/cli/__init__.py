@@ -16,14 +16,19 @@ from promptship.cli import (
     adopt,
     approve,
     audit,
+    client,
     context,
     diff,
     docs,
     history,
     hook,
     judge,
+    kill,
+    plan,
+    query,
     redteam,
     release,
+    replay,
     start,
     up,
 )
@@ -60,19 +65,27 @@ app.add_typer(judge.app, name="judge")
 app.add_typer(redteam.app, name="redteam")
 app.command()(diff.diff)
 app.command()(adopt.adopt)
+release.app.command()(replay.replay)
 app.add_typer(release.app, name="release")
+app.command()(replay.experiment)
+app.add_typer(plan.app, name="plan")
 app.command()(approve.approve)
 app.command()(approve.reject)
 app.command()(history.history)
 app.command()(history.rollback)
+app.command()(kill.kill)
 app.add_typer(audit.app, name="audit")
+app.command()(query.query)
+app.command()(query.compact)
 app.command()(up.up)
 app.command()(start.server)
 app.command()(start.gateway)
 app.command()(start.watcher)
+app.command()(start.scorer)
 app.command()(start.runner)
 app.command()(start.prefect)
 app.add_typer(hook.app, name="hook")
+app.add_typer(client.app, name="client")
 app.command()(docs.docs)
 
 

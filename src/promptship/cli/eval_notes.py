@@ -18,10 +18,11 @@ _PLACES_MAX: Final = 3
 
 def calls_of(planned: Plan) -> Estimate:
     """A promptfoo provider may be a program: what it asks is not known before."""
-    calls = planned.rows + planned.judge_calls
+    judges, judges_max = planned.judge_calls
+    calls = planned.rows + judges
     return Estimate(
-        trials=planned.rows, calls=calls, judge_calls=planned.judge_calls, tokens_in=0, tokens_out=0, cost_usd=None,
-        unpriced={"": calls},
+        trials=planned.rows, calls=calls, judge_calls=judges, calls_max=planned.rows + judges_max, judge_calls_max=judges_max,
+        tokens_in=0, tokens_out=0, cost_usd=None, cost_usd_max=None, unpriced={"": calls},
     )  # fmt: skip
 
 

@@ -24,7 +24,9 @@ Outputs = Annotated[
 ]
 Formats = Annotated[Format, typer.Option("--format", help="What is printed.")]
 Suites = Annotated[list[str] | None, typer.Option("--suite", help="Default: the plan's; may be repeated.")]
-Against = Annotated[str, typer.Option(help="Branch, tag or commit to compare with, or `none`.")]
+Against = Annotated[
+    str | None, typer.Option(help="Branch, tag or commit to compare with, or `none`.  [default: HEAD]")
+]
 Models = Annotated[
     list[str] | None, typer.Option("--model", "-m", help="Ask this model instead; several make a matrix.")
 ]
@@ -43,6 +45,10 @@ SpendMax = Annotated[
     float | None,
     typer.Option("--spend-max", min=0.000001, metavar="USD", help="Start no call beyond this."),
 ]
+AllowUnpriced = Annotated[
+    bool,
+    typer.Option("--allow-unpriced", help="Run under a limit of cost although a model has no known price."),
+]
 Resume = Annotated[
     str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run: its id, or `last`.")
 ]
@@ -51,6 +57,8 @@ Var = Annotated[list[str] | None, typer.Option("--var", help="promptfoo: name=va
 Only = Annotated[
     list[str] | None,
     typer.Option(
-        "--filter", help="promptfoo: first-n=5, sample=5, range=0:9, pattern=…, metadata=k=v, providers=…"
+        "--filter",
+        help="promptfoo: first-n=5, sample=5, seed=1, range=0:9, pattern=…, metadata=k=v, providers=…, prompts=…; "
+        "failing=FILE, failing-only=FILE, errors-only=FILE of an earlier run.",
     ),
 ]

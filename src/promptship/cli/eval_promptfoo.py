@@ -18,17 +18,21 @@ from promptship.cli import context
 from promptship.cli.eval import Wishes
 from promptship.cli.eval_filters import filters_of, variables_of
 from promptship.cli.eval_notes import calls_of, say_notes
-from promptship.cli.eval_output import report_of, resumable, say_estimate, shown
+from promptship.cli.eval_output import report_of, resumable, say_estimate, say_writing, shown
 from promptship.evals.calls import Calls, Limits
 from promptship.evals.progress import Watch
+from promptship.evals.promptfoo.budget import refuse_unpriced
 from promptship.evals.promptfoo.graders import PromptfooGraders
+from promptship.evals.promptfoo.judge_checks import refuse_unjudged
 from promptship.evals.promptfoo.loading import load
 from promptship.evals.promptfoo.providers import Providers
 from promptship.evals.promptfoo.run import CONCURRENCY, Options, Plan, plan, run_config, write_results
 from promptship.evals.regression import ANSWERS
+from promptship.evals.reports.formats import refuse_places
 from promptship.evals.scripts.pool import ScriptPool
 from promptship.evals.services import Services
 from promptship.evals.session import Session
+from promptship.evals.suite_run import counted
 from promptship.settings import Settings
 
 
@@ -56,6 +60,12 @@ async def _run(wishes: Wishes, paths: tuple[Path, ...], options: Options) -> int
         providers = Providers(env=env, wire=wire, prices=prices)
         try:
             planned = await plan(config, scripts=scripts, make=providers.make, env=env, options=options)
+            default = _default_grader(planned)
+            asked = PromptfooGraders(providers, Calls(), scripts, config.base, default=default)
+            refuse_unjudged(planned, asked)
+            unpriced = wishes.allow_unpriced or (settings is not None and settings.evaluation.allow_unpriced)
+            if not (unpriced or wishes.dry_run):
+                refuse_unpriced(planned, asked, wishes.spend_max_usd)
             say_notes(planned.notes)
             if wishes.dry_run:
                 say_estimate(_title(planned), calls_of(planned))
@@ -64,15 +74,14 @@ async def _run(wishes: Wishes, paths: tuple[Path, ...], options: Options) -> int
                 concurrency=planned.concurrency or CONCURRENCY,
                 adaptive=wishes.adaptive,
                 spend_max_usd=wishes.spend_max_usd,
+                allow_unpriced=unpriced,
             )
             private_directory(data)
             wanted = wishes.cache and planned.config.evaluate_options.get("cache") is not False
             with ExitStack() as stack:
                 answers = stack.enter_context(AnswerCache(data / ANSWERS) if wanted else nullcontext())
                 calls = Calls(limits, answers=answers)
-                graders = PromptfooGraders(
-                    providers, calls, scripts, config.base, default=_default_grader(planned)
-                )
+                graders = PromptfooGraders(providers, calls, scripts, config.base, default=default)
                 services = Services(scripts=scripts, graders=graders, web=WireWeb(wire))
                 return await _held(
                     wishes, planned, services, calls, stack.enter_context(_session(wishes, planned, data))
@@ -84,28 +93,31 @@ async def _run(wishes: Wishes, paths: tuple[Path, ...], options: Options) -> int
 
 async def _held(wishes: Wishes, planned: Plan, services: Services, calls: Calls, session: Session) -> int:
     title = _title(planned)
+    outputs = wishes.outputs or tuple(Path.cwd() / path for path in planned.config.output_paths)
+    refuse_places(outputs)
+    if wishes.spend_max_usd is not None:  # what a run has cost before it was resumed counts, too
+        calls.spent_usd = sum((row.cost_usd or 0.0) + row.judge_cost_usd for row in session.rows())
     print(f"run {session.facts.id}: {planned.rows:,} rows", file=sys.stderr)
     with resumable(session), Watch(planned.rows, title=title) as progress:
         ended = await run_config(
-            planned, services, calls, session=session, fuses=calls, finished=session.rows(), progress=progress
+            planned,
+            services,
+            calls,
+            session=session,
+            fuses=calls,
+            finished=counted(session.rows(), calls),
+            progress=progress,
         )
-    for endpoint, error in ended.ran.dead.items():
-        print(f"{endpoint}: {error}", file=sys.stderr)
     # `-o out.json` is promptfoo's own shape, so that dashboards go on; the other formats are ours.
-    outputs = wishes.outputs or tuple(Path.cwd() / path for path in planned.config.output_paths)
+    say_writing(outputs)
     rest = write_results(outputs, planned, session, duration_ms=ended.duration_ms)
-    for path in outputs:
-        if path not in rest:
-            print(f"wrote {path}", file=sys.stderr)
+    for path in (path for path in outputs if path not in rest):
+        print(f"wrote {path}", file=sys.stderr)
     report = report_of(
-        session,
-        title=title,
-        notes=planned.notes,
-        duration_s=ended.duration_ms / 1000,
-        reused=ended.ran.reused,
-    )
-    shown(report, wishes, outputs=rest)
-    return ended.status
+        session, title=title, notes=planned.notes, duration_s=ended.duration_ms / 1000, reused=ended.ran.reused,
+        pass_rate_min=ended.pass_rate_min, down=ended.ran.dead,
+    )  # fmt: skip
+    return shown(report, wishes, outputs=rest)
 
 
 def _title(planned: Plan) -> str:

@@ -34,14 +34,14 @@ def find(tree: Tree, settings: Settings, wanted: str) -> Loaded:
     raise NotFound(f"no prompt {wanted!r} in {tree.name}; there are: {', '.join(sorted(names)) or 'none'}")
 
 
-def at_commit(settings: Settings, ref: str, candidate: Loaded) -> Prompt | None:
-    """The prompt at a commit; None, said aloud, when it is not there."""
+def at_commit(settings: Settings, ref: str | None, candidate: Loaded) -> Prompt | None:
+    """The prompt at a commit; without a name (None) at HEAD, or None, said aloud, when it is not there."""
     repository = GitRepository((settings.root / settings.repository.url).resolve())
     try:
-        tree = repository.tree(repository.resolve(ref).id)
+        tree = repository.tree(repository.resolve(ref or "HEAD").id)
         return find(tree, settings, candidate.prompt.name).prompt
     except (NotFound, ConfigError) as error:
-        if ref != "HEAD":  # asked for by name: then it must be there
+        if ref is not None:  # asked for by name: then it must be there
             raise
         print(f"nothing to compare with: {error}", file=sys.stderr)
         return None

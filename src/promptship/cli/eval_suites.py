@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from promptship.adapters.providers.prices import Prices
 from promptship.cli.eval import Wishes
-from promptship.cli.eval_output import report_of, resumable, say_estimate, shown
+from promptship.cli.eval_output import calibrations_in, report_of, resumable, say_estimate, say_writing, shown
 from promptship.cli.eval_ready import Native, Ready, ready_of
-from promptship.errors import ConfigError, Problem, Refused, Unavailable
+from promptship.errors import ConfigError, Problem
+from promptship.evals.budget import pricing
 from promptship.evals.calls import Calls
 from promptship.evals.cases import Suite
 from promptship.evals.estimate import Estimate, estimate
@@ -27,7 +27,7 @@ from promptship.evals.native import (
 from promptship.evals.progress import Watch
 from promptship.evals.regression import equipped, regress
 from promptship.evals.session import Session
-from promptship.evals.suite_run import Means, raise_if_lost, run_suite
+from promptship.evals.suite_run import Means, lost, run_suite, silent
 
 
 def run(wishes: Wishes, native: Native) -> int:
@@ -45,16 +45,13 @@ def run(wishes: Wishes, native: Native) -> int:
                 )
             ]
         )
-    try:
-        return asyncio.run(_run(ready, wishes, native))
-    except Refused as error:  # by a provider, of the key: status 1 would be an answer about the prompt
-        raise Unavailable(str(error)) from None
+    return asyncio.run(_run(ready, wishes, native))
 
 
 async def _run(ready: Ready, wishes: Wishes, native: Native) -> int:
     async with equipped(
         ready.settings, cache=wishes.cache and ready.settings.evaluation.cache, concurrency=wishes.concurrency,
-        adaptive=wishes.adaptive, spend_max_usd=wishes.spend_max_usd,
+        adaptive=wishes.adaptive, spend_max_usd=wishes.spend_max_usd, allow_unpriced=wishes.allow_unpriced,
     ) as means:  # fmt: skip
         if wishes.dry_run:
             for suite in ready.suites:
@@ -65,12 +62,11 @@ async def _run(ready: Ready, wishes: Wishes, native: Native) -> int:
 
 def _estimate(ready: Ready, suite: Suite, means: Means) -> Estimate:
     """What the run would ask at most: nothing from the cache, no early end."""
-    prices = Prices.of(ready.settings.models)
     ask = asking_of(means.models, Calls())
     groups = native_groups(
         suite, ready.arms, ask, trials=ready.rules.trials, incomparable=ready.incomparable[suite.name]
     )
-    return estimate(groups, prices.cost_usd)
+    return estimate(groups, pricing(ready.settings))
 
 
 async def _one(ready: Ready, suite: Suite, means: Means, wishes: Wishes, native: Native) -> int:
@@ -78,7 +74,7 @@ async def _one(ready: Ready, suite: Suite, means: Means, wishes: Wishes, native:
     arms, rules = ready.arms, ready.rules
     incomparable = ready.incomparable[suite.name]
     total = trials_of(suite, arms, rules.trials, incomparable)
-    digest = inputs_digest(suite, arms, rules.trials)
+    digest = inputs_digest(suite, arms, rules.trials, endpoint=means.endpoint, scripts=ready.scripts)
     data = ready.settings.data
     session = (
         Session.resume(data, wishes.resume, digest=digest)
@@ -96,22 +92,24 @@ async def _one(ready: Ready, suite: Suite, means: Means, wishes: Wishes, native:
                     suite, arms, rules, means, on_row=session.add, finished=session.rows(), progress=progress,
                     stop_early=native.stop_early, incomparable=incomparable,
                 )  # fmt: skip
-                verdict, ran = done.verdict, done.ran
+                verdict, ran, down = done.verdict, done.ran, lost(done.ran)
             else:
                 verdict = None
                 _, ran = await run_suite(
                     suite, arms, means, trials=rules.trials, on_row=session.add, finished=session.rows(),
                     progress=progress, settle=native_settle(suite), incomparable=incomparable,
                 )  # fmt: skip
-                raise_if_lost(ran)
+                down = silent(ran, session.rows())
         inputs = {"suite": suite.path, "trials": _trials(suite, rules.trials)}
         if ready.compares and "stable" in arms:
-            inputs["against"] = native.against
+            inputs["against"] = native.against or "HEAD"
         report = report_of(
             session, title=f"suite {suite.name}", verdict=verdict, inputs=inputs, duration_s=time.monotonic() - began,
-            reused=ran.reused,
+            reused=ran.reused, down=down, calibrations=calibrations_in(ready.settings.root),
         )  # fmt: skip
-        return shown(report, wishes, outputs=_outputs(wishes, suite, ready))
+        outputs = _outputs(wishes, suite, ready)
+        say_writing(outputs)
+        return shown(report, wishes, outputs=outputs)
 
 
 def _trials(suite: Suite, default: int) -> str:

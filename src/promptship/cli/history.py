@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -26,12 +27,22 @@ def history(prompt: PromptName, json: Json = False, config: Config = CONFIG) -> 
         print(history_table(prompt, records))
 
 
-def rollback(prompt: PromptName, reason: Reason, config: Config = CONFIG) -> None:
+def rollback(
+    prompt: PromptName,
+    reason: Reason,
+    to: Annotated[
+        str,
+        typer.Option(help="An earlier stable version (the beginning of its digest), not the one before."),
+    ] = "",
+    config: Config = CONFIG,
+) -> None:
     """Serve the previous version at once: ends a running canary, or undoes the last promotion. Needs no Prefect."""
     from promptship.lifecycle.ending import roll_back_prompt
 
     app = connect(config)
-    release_id = roll_back_prompt(app, prompt, actor=actor(), reason=reason)
+    release_id = roll_back_prompt(app, prompt, actor=actor(), reason=reason, to=to)
     route = app.routes.get(prompt)
     stable = (route.stable or "")[:12] if route else ""
     print(f"{prompt} serves {stable} to everybody; rolled back release {release_id}")
+    if route is not None and route.killed is not None:
+        print(f"not yet: its kill switch is on and serves {route.killed[:12]}", file=sys.stderr)

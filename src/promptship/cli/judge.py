@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +13,7 @@ import typer
 
 from promptship.cli import context
 from promptship.cli.context import CONFIG, Config
-from promptship.errors import ConfigError, Problem
-from promptship.evals.reports.formats import Format
+from promptship.errors import ConfigError, Problem, Refused, Unavailable
 
 if TYPE_CHECKING:
     from promptship.evals.judges.calibration import Calibration
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from promptship.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Hold a judge model against what people say.")
-_FORMATS = (Format.TEXT, Format.MARKDOWN, Format.JSON)
+
+
+class Form(StrEnum):
+    """How a calibration is printed."""
+
+    TEXT = "text"
+    MARKDOWN = "md"
+    JSON = "json"
 
 
 @app.command()
@@ -35,7 +43,7 @@ def calibrate(
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="As of llm-rubric.")] = None,
     name: Annotated[str, typer.Option(help="Name of the calibration; default: the file's.")] = "",
     keep: Annotated[bool, typer.Option("--keep", help="Write judges/<name>.calibration.json.")] = False,
-    format_: Annotated[Format, typer.Option("--format", help="text, md or json.")] = Format.TEXT,
+    format_: Annotated[Form, typer.Option("--format", help="How it is printed.")] = Form.TEXT,
     config: Config = CONFIG,
 ) -> None:
     """Ask the judge about answers that people have labelled: accuracy, Cohen's kappa, bias, and the corrected pass rate.
@@ -47,9 +55,6 @@ def calibrate(
     from promptship.evals.judges.calibration_report import to_markdown, to_text
     from promptship.evals.judges.labels import read_labels
 
-    if format_ not in _FORMATS:
-        expected = f"expected one of {', '.join(one.value for one in _FORMATS)}"
-        raise ConfigError([Problem("promptship judge calibrate", "--format", format_.value, expected)])
     try:
         content = labels.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -59,26 +64,27 @@ def calibrate(
     read = read_labels(content, str(labels))
     settings = context.settings(config)
     if not model and any(label.judge_passed is None for label in read):
-        advice = "or fill the column `judge`"
-        raise ConfigError(
-            [
-                Problem(
-                    "promptship judge calibrate", "--model", "missing", "expected the judge's model", advice
-                )
-            ]
-        )
-    found = asyncio.run(
-        _calibrated(settings, read, name or labels.stem, model, rubric, threshold, str(labels))
-    )
-    if format_ is Format.JSON:
+        raise _wrong("--model", "missing", "expected the judge's model", "or fill the column `judge`")
+    name = name or labels.stem
+    if Path(name).name != name:
+        raise _wrong("--name", repr(name), "expected a file name without folders")
+    try:
+        found = asyncio.run(_calibrated(settings, read, name, model, rubric, threshold, str(labels)))
+    except Refused as error:  # by a provider, of the key: status 1 would be an answer about the judge
+        raise Unavailable(str(error)) from None
+    if format_ is Form.JSON:
         print(to_json(found), end="")
     else:
-        print((to_text if format_ is Format.TEXT else to_markdown)(found), end="")
+        print((to_text if format_ is Form.TEXT else to_markdown)(found), end="")
     if keep:
         path = path_of(settings.root, found.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(to_json(found), encoding="utf-8")
         print(f"wrote {path}", file=sys.stderr)
+
+
+def _wrong(option: str, got: str, expected: str, advice: str = "") -> ConfigError:
+    return ConfigError([Problem("promptship judge calibrate", option, got, expected, advice)])
 
 
 async def _calibrated(
@@ -107,7 +113,7 @@ async def _calibrated(
         services = Services(scripts=means.scripts, graders=graders)
         return await held_against(
             labels, services, name=name, rubric=rubric, threshold=threshold, file=file,
-            concurrency=means.limits.concurrency,
+            at=datetime.now(UTC).date(), concurrency=means.limits.concurrency,
         )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -13,10 +14,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from promptship.cli.context import CONFIG
-from promptship.errors import NotFound
+from promptship.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from promptship.lifecycle.lint import LintReport
+    from promptship.ports import Tree
+    from promptship.prompts.lint.finding import LintFinding
+    from promptship.settings import Settings
 
 
 class Format(StrEnum):
@@ -56,9 +62,29 @@ def lint(
     name = SETTINGS_FILE if config.is_dir() else config.name
     chosen = [_inside(path, settings.root) for path in paths] if paths else None
     today = datetime.now(UTC).date()
-    report = lint_tree(WorkingTree(settings.root), settings, today=today, paths=chosen, config=name)
+    tree = WorkingTree(settings.root)
+    report = lint_tree(tree, settings, today=today, paths=chosen, config=name)
+    report = replace(report, findings=tuple(sorted({*report.findings, *_online(report, settings, tree)})))
     typer.echo(_rendered(report, output), nl=False)
     raise typer.Exit(1 if report.errors else 0)
+
+
+def _online(report: LintReport, settings: Settings, tree: Tree) -> Iterator[LintFinding]:
+    """Online checks that could never have a score; a release finds them out when its suites are read."""
+    from promptship.release.lint import INVALID_PLAN
+
+    for path, plan in report.plans.items():
+        if not plan.online.checks:
+            continue
+        from promptship.evals.online.checks import refuse_wrong  # heavy: only where there are checks
+
+        try:
+            refuse_wrong(settings, plan.online, tree, report.loaded[path].prompt)
+        except ConfigError as error:
+            line = report.loaded[path].source.line("release")
+            for problem in error.problems:
+                message = f"{problem.key} is {problem.got}; {problem.expected}"
+                yield INVALID_PLAN.found(path, line, message, problem.advice)
 
 
 def _inside(path: Path, root: Path) -> str:

@@ -42,7 +42,7 @@ def list_(as_json: Json = False) -> None:
         for one in plugins().values():
             if risk in one.owasp:
                 print(f"    {one.name:26} {len(one.attacks):3} attacks  {one.title}")
-    print(f"strategies: plain, {', '.join(STRATEGIES)}; joined by +: base64+leetspeak")
+    print(f"strategies: plain, {', '.join(STRATEGIES)}; joined by +: leetspeak+base64")
 
 
 @app.command()
@@ -82,7 +82,7 @@ def make(
 
     from promptship.adapters.files import WorkingTree
     from promptship.cli.eval_prompts import find
-    from promptship.evals.redteam.generate import Choice, red_team_suite, user_variable
+    from promptship.evals.redteam.generate import Choice, gradable, red_team_suite, user_variable
     from promptship.evals.redteam.plugins import chosen
     from promptship.evals.redteam.strategies import composed
 
@@ -96,8 +96,9 @@ def make(
     settings = context.settings(config)
     target = find(WorkingTree(settings.root), settings, prompt).prompt
     variable = user_variable(target, var)
+    plugins, left_out = gradable(chosen(plugin or ()), target, named=plugin or (), judge=judge)
     choice = Choice(
-        plugins=chosen(plugin or ()), strategies=composed(strategy or ["plain"]), attacks_max=attacks, variable=variable,
+        plugins=plugins, strategies=composed(strategy or ["plain"]), attacks_max=attacks, variable=variable,
         values=_values(value or [], target, variable), seed=seed, judge=judge, attacker=attacker,
     )  # fmt: skip
     suite = red_team_suite(target, choice)
@@ -110,6 +111,9 @@ def make(
     path.write_text(
         yaml.dump(suite, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110), encoding="utf-8"
     )
+    for reason in dict.fromkeys(left_out.values()):
+        names = ", ".join(name for name, one in left_out.items() if one == reason)
+        print(f"left out, {reason}: {names}", file=sys.stderr)
     print(f"{len(suite['cases']):,} attacks on {target.name} through {variable}", file=sys.stderr)
     print(path)
 

@@ -1,4 +1,4 @@
-"""`promptship server | gateway | watcher | runner | prefect`: each part of `promptship up`, alone."""
+"""`promptship server | gateway | watcher | scorer | runner | prefect`: each part of `promptship up`, alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from promptship.cli.context import CONFIG, Config
+import typer
+
+from promptship.cli.context import CONFIG, Config, Json
 from promptship.cli.context import app as connect
 from promptship.cli.context import settings as read_settings
 from promptship.errors import Unavailable
@@ -25,6 +27,8 @@ PREFECT_S_MAX = 180.0
 """How long the runner waits for Prefect's server."""
 WATCHER_BEAT = "watcher.alive"
 """File in the data directory that the watcher touches after every turn."""
+SCORER_BEAT = "scorer.alive"
+"""The same of the scorer."""
 
 
 def server(config: Config = CONFIG) -> None:
@@ -59,6 +63,33 @@ def watcher(config: Config = CONFIG) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     watch(app, stop=stop, on_turn=(app.settings.data / WATCHER_BEAT).touch)
+
+
+def scorer(
+    config: Config = CONFIG,
+    status: Annotated[
+        bool, typer.Option("--status", help="Only say how scoring goes on this machine.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Start the scorer: judges sampled answers by the online checks of the plans.
+
+    \b
+    Exit status of --status: 0 it is at work · 3 it is silent, or never ran.
+    """
+    if status:
+        from promptship.cli.scoring import show
+
+        show(read_settings(config).data, as_json=as_json)
+        return
+    from promptship.evals.online.serve import run
+
+    _log_to_stderr()
+    app = connect(config)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run(app, stop=stop, on_turn=(app.settings.data / SCORER_BEAT).touch)
 
 
 def runner(config: Config = CONFIG) -> None:

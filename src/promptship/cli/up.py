@@ -16,7 +16,7 @@ import typer
 
 from promptship.cli.context import CONFIG, Config
 from promptship.cli.context import settings as read_settings
-from promptship.cli.start import WATCHER_BEAT, prefect_environment
+from promptship.cli.start import SCORER_BEAT, WATCHER_BEAT, prefect_environment
 from promptship.cli.supervisor import Part, Supervisor
 from promptship.errors import ConfigError, Problem
 
@@ -28,7 +28,7 @@ START_S_MAX = 120.0
 
 
 def up(config: Config = CONFIG) -> None:
-    """Start Prefect, control plane, gateway, watcher and runner on this machine; Ctrl-C stops them."""
+    """Start Prefect, control plane, gateway, watcher, scorer and runner on this machine; Ctrl-C stops them."""
     settings = read_settings(config)
     _ports_are_free(settings, config)
     from promptship.wiring import build, secrets
@@ -85,12 +85,13 @@ def _parts(settings: Settings, config: Path, began: float) -> list[Part]:
             name, [sys.executable, "-m", "promptship.cli", name, "--config", str(config.resolve())], is_ready
         )
 
-    beat = settings.data / WATCHER_BEAT
+    beat, scores = settings.data / WATCHER_BEAT, settings.data / SCORER_BEAT
     deployment = f"{settings.prefect_api_url}/deployments/name/release/release"
     return [
         part("prefect", lambda: _answers(f"{settings.prefect_api_url}/health")),
         part("server", lambda: _answers(f"{settings.server_url}/healthz")),
         part("watcher", lambda: beat.exists() and beat.stat().st_mtime >= began),
+        part("scorer", lambda: scores.exists() and scores.stat().st_mtime >= began),
         part("gateway", lambda: _answers(f"{settings.gateway_url}/healthz")),
         part("runner", lambda: _answers(deployment)),
     ]

@@ -8,15 +8,16 @@ from typing import Final
 
 from promptship.errors import Refused
 from promptship.gateway.intake import read_json
-from promptship.gateway.record import Spool, uuid7
+from promptship.gateway.record import Spool
 from promptship.gateway.rejection import Rejection, bad_request
-from promptship.gateway.wire import JSON, Receive, Reply, Scope, read_body
+from promptship.gateway.wire import JSON, BodyLimits, Receive, Reply, Scope, read_body
 from promptship.ports import Clock
 from promptship.routing.observation import Feedback
+from promptship.routing.request_id import uuid7
 from promptship.routing.token import read
 
 KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_BODY_BYTES_MAX: Final = 16_384
+_LIMITS: Final = BodyLimits(16_384, 10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Feedbacks:
 
     async def __call__(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         """202 once the line is written; 401 for a token that is not ours; 503 if it could not be written."""
-        body = await read_body(scope, receive, bytes_max=_BODY_BYTES_MAX)
+        body = await read_body(scope, receive, _LIMITS)
         if body is None:
             return
         line = body if isinstance(body, Rejection) else self._line(body)

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
 from types import FrameType
-from typing import Final
+from typing import Final, Literal
 
 import uvicorn
 
 from promptship.adapters.clock import SystemClock
-from promptship.adapters.providers import Endpoints, HttpUpstream
-from promptship.adapters.route_feed import HttpRouteFeed
+from promptship.adapters.otel import spans_of
+from promptship.adapters.providers.costs import Costs
+from promptship.adapters.providers.endpoints import Endpoints
+from promptship.adapters.providers.upstream import HttpUpstream
+from promptship.adapters.samples import SampleWriter
 from promptship.adapters.telemetry.spool import SpoolWriter
+from promptship.client.feed import HttpRouteFeed
+from promptship.client.kept import KeptRoutes
 from promptship.errors import Unavailable
 from promptship.gateway.app import Gateway, create_app
-from promptship.gateway.kept import KeptRoutes
 from promptship.gateway.record import Spool
+from promptship.gateway.sampling import Samples
+from promptship.gateway.spans import Spans, Tracing
 from promptship.gateway.upstream import Upstream
 from promptship.ports import Clock, RouteFeed
-from promptship.settings import Settings
+from promptship.settings import GatewaySettings, Settings
 
 STOP_S_MAX: Final = 10
 """How long running requests may go on after SIGTERM."""
@@ -36,13 +43,21 @@ KEPT_ROUTES: Final = "gateway-routes.json"
 class _Server(uvicorn.Server):
     """Uvicorn that says when it listens, and ends with status 0 on SIGTERM and SIGINT instead of dying of the signal."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: Gateway, ready: Callable[[], None]) -> None:
         super().__init__(config)
+        self._app = app
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # What is loaded by now stays: no collection in the middle of requests needs to walk over it again.
+        gc.collect()
+        gc.freeze()
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.news.close()  # the server would wait for its streams
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -66,6 +81,8 @@ def build(
     spool: Spool,
     secret: bytes,
     clock: Clock | None = None,
+    samples: Samples | None = None,
+    spans: Spans | None = None,
 ) -> Gateway:
     """The gateway of these settings on these ports; no process, no socket."""
     return create_app(
@@ -76,6 +93,10 @@ def build(
         clock=clock or SystemClock(),
         kept=KeptRoutes(settings.data / KEPT_ROUTES),
         settings=settings.gateway,
+        costs=Costs(settings.providers, settings.models),
+        samples=samples,
+        tracing=None if spans is None else Tracing(spans, settings.otel.sample),
+        intake=settings.otel.intake,
     )
 
 
@@ -106,9 +127,16 @@ async def serve(
         spool=SpoolWriter(settings.spool, clock=clock, writer="gateway"),
         secret=secret,
         clock=clock,
+        samples=SampleWriter(
+            settings.samples,
+            spool_bytes_max=settings.scorer.samples_bytes_max,
+            age_s_max=settings.scorer.samples_age_max,
+        ),
+        spans=spans_of(settings.otel, settings.providers, settings.models, os.environ),
     )
     address = f"http://{settings.gateway.host}:{listener.getsockname()[1]}"
-    await _Server(_config(app), lambda: ready(address) if ready else None).serve(sockets=[listener])
+    server = _Server(_config(app, settings.gateway), app, lambda: ready(address) if ready else None)
+    await server.serve(sockets=[listener])
 
 
 def run(
@@ -128,9 +156,15 @@ def run(
         runner.run(serve(settings, token=token, secret=secret, ready=ready))
 
 
-def _config(app: Gateway) -> uvicorn.Config:
+def _config(app: Gateway, settings: GatewaySettings) -> uvicorn.Config:
+    http: type[asyncio.Protocol] | Literal["auto"] = "auto"
+    if sys.platform != "win32":  # httptools and uvloop are not there
+        from promptship.gateway.protocol import bounded
+
+        http = bounded(connections_max=settings.connections_max, head_timeout_s=settings.head_timeout)
     return uvicorn.Config(
         app,
+        http=http,
         lifespan="on",
         ws="none",
         access_log=False,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from promptship.gateway.admission import OVERLOADED, Ticket
 from promptship.gateway.rejection import Rejection
+from promptship.routing.api import Api
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -17,12 +21,13 @@ JSON = (b"content-type", b"application/json")
 
 
 class Reply:
-    """The answer to one request, whole or in pieces; knows whether anything has been sent yet."""
+    """The answer to one request, whole or in pieces; knows whether anything has been sent yet, and in which words errors go."""
 
-    __slots__ = ("_send", "ended", "started")
+    __slots__ = ("_send", "api", "ended", "started")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, api: Api = "chat") -> None:
         self._send = send
+        self.api: Api = api
         self.started = False
         self.ended = False
 
@@ -32,8 +37,11 @@ class Reply:
         await self.end(body)
 
     async def reject(self, rejection: Rejection, headers: Headers = ()) -> None:
-        """The error, in OpenAI's shape."""
-        await self.whole(rejection.status, [*headers, JSON], rejection.body())
+        """The error, in the API's own shape."""
+        told = [*headers, JSON]
+        if rejection.retry_after_s is not None:
+            told.append((b"retry-after", b"%d" % rejection.retry_after_s))
+        await self.whole(rejection.status, told, rejection.body(self.api))
 
     async def begin(self, status: int, headers: Headers) -> None:
         """The head."""
@@ -58,22 +66,44 @@ def header(scope: Scope, name: bytes) -> str:
     return ""
 
 
-async def read_body(scope: Scope, receive: Receive, *, bytes_max: int) -> bytes | Rejection | None:
-    """The request's body; a rejection if it is larger than allowed; None if the client left while sending it."""
+def declared_bytes(scope: Scope) -> int:
+    """What `content-length` says; 0: nothing."""
     length = header(scope, b"content-length")
+    return int(length) if length.isdecimal() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What a body may take: bytes, and seconds until it has arrived."""
+
+    bytes_max: int
+    timeout_s: float
+
+
+async def read_body(
+    scope: Scope, receive: Receive, limits: BodyLimits, ticket: Ticket | None = None
+) -> bytes | Rejection | None:
+    """The request's body; a rejection if it is larger or slower than allowed; None if the client left while sending it."""
+    bytes_max = limits.bytes_max
     too_large = Rejection(413, "request_too_large", f"the body is larger than {bytes_max:,} bytes")
-    if length.isdecimal() and int(length) > bytes_max:
+    if declared_bytes(scope) > bytes_max:
         return too_large
     parts: list[bytes] = []
     size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        part = message.get("body", b"")
-        size += len(part)
-        if size > bytes_max:
-            return too_large
-        parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                part = message.get("body", b"")
+                size += len(part)
+                if size > bytes_max:
+                    return too_large
+                if ticket is not None and not ticket.grow_to(size):
+                    return OVERLOADED
+                parts.append(part)
+                if not message.get("more_body", False):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+    except TimeoutError:
+        return Rejection(408, "body_too_slow", f"the body did not arrive within {limits.timeout_s:g} s")

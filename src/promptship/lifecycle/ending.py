@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
 from promptship.errors import Conflict, IllegalTransition, NotFound
 from promptship.lifecycle.app import App
 from promptship.lifecycle.race import rereading
+from promptship.numbers import short
 from promptship.ports import RouteChange
 from promptship.release.events import Cancelled, Fact, RolledBack
 from promptship.release.history import Release
 from promptship.release.phase import OPEN, Phase
 from promptship.render.redact import redact
-from promptship.routing.table import Route
+from promptship.routing.table import Route, Version
+
+PREFIX_CHARACTERS_MIN: Final = 6
+"""Shortest beginning of a digest that names a version."""
 
 
 def without_split(route: Route) -> RouteChange:
@@ -20,16 +27,25 @@ def without_split(route: Route) -> RouteChange:
     )
 
 
-def _give_back(app: App, release: Release) -> RouteChange | None:
+def _give_back(app: App, release: Release, to: Version | None) -> RouteChange | None:
     """Route change that takes this release's traffic away; None when it has none."""
     route = app.routes.get(release.prompt)
     if route is None or route.split is None or route.split.release_id != release.id:
         return None
-    return without_split(route)
+    return without_split(route) if to is None else _back_to(route, to)
 
 
-def end(app: App, release: Release, fact: Fact, *, actor: str) -> Release:
-    """Append an ending to an open release exactly as it was read, and give any traffic back.
+def _back_to(route: Route, version: Version) -> RouteChange:
+    return RouteChange(
+        prompt=route.prompt,
+        expected_revision=route.revision,
+        stable=version.digest,
+        commit=version.commit,
+    )
+
+
+def end(app: App, release: Release, fact: Fact, *, actor: str, to: Version | None = None) -> Release:
+    """Append an ending to an open release exactly as it was read, and give any traffic back: to stable, or to the version `to`.
 
     Whoever decided on this ending did so on what he read: if the release has moved since, he must read and decide again.
 
@@ -44,7 +60,7 @@ def end(app: App, release: Release, fact: Fact, *, actor: str) -> Release:
     now = app.clock.now()
     app.ledger.append(
         release.id, [fact], expected_seq=release.seq, actor=actor, at=now,
-        route=_give_back(app, release), due_at=now,
+        route=_give_back(app, release, to), due_at=now,
     )  # fmt: skip
     return app.release(release.id)
 
@@ -73,16 +89,18 @@ def expire(app: App, release_id: str) -> Release:
     return end(app, release, fact, actor="flow")
 
 
-def roll_back_prompt(app: App, prompt: str, *, actor: str, reason: str) -> str:
-    """Serve the previous version at once: end a running canary, or else undo the last promotion. Returns the release's id.
+def roll_back_prompt(app: App, prompt: str, *, actor: str, reason: str, to: str = "") -> str:
+    """Serve an earlier version at once. Returns the id of the release that was rolled back.
 
-    After an undone promotion, open releases of the prompt are cancelled: they were compared with what is gone now.
+    A running canary is ended; without one the last promotion is undone. `to` is an earlier stable version (a digest, or the
+    beginning of one) instead of the one before. Where stable changes, open releases of the prompt are cancelled: they were
+    compared with what is gone now.
 
     Raises:
-        NotFound: the prompt has no route, or nothing to go back to.
+        NotFound: the prompt has no route, nothing to go back to, or `to` did not serve before what serves now.
     """
     said = redact(reason)
-    release_id, undone = _go_back(app, prompt, actor=actor, reason=said)
+    release_id, undone = _go_back(app, prompt, actor=actor, reason=said, to=to)
     for summary in app.ledger.summaries(prompt=prompt, phases=OPEN) if undone else ():
         try:
             cancel(app, summary.id, actor=actor, reason=f"stable was rolled back ({release_id}): {said}")
@@ -93,23 +111,58 @@ def roll_back_prompt(app: App, prompt: str, *, actor: str, reason: str) -> str:
 
 
 @rereading
-def _go_back(app: App, prompt: str, *, actor: str, reason: str) -> tuple[str, bool]:
-    """Id of the release that was rolled back, and whether it was a promotion."""
+def _go_back(app: App, prompt: str, *, actor: str, reason: str, to: str) -> tuple[str, bool]:
+    """Id of the release that was rolled back, and whether stable is another one now."""
     route = app.routes.get(prompt)
     if route is None:
         message = f"no prompt {prompt} is being served"
         raise NotFound(message)
+    target = _earlier(app, route, to) if to else None
     if route.split is None:
-        return _undo_promotion(app, route, actor=actor, reason=reason), True
+        return _undo_promotion(app, route, actor=actor, reason=reason, to=target), True
     release = app.release(route.split.release_id)
     if not release.is_open:
         message = f"release {release.id} ended in this instant"
         raise Conflict(message)
-    fact = RolledBack(by="person", reason=reason, version=route.stable)
-    return end(app, release, fact, actor=actor).id, False
+    fact = RolledBack(by="person", reason=reason, version=target.digest if target else route.stable)
+    return end(app, release, fact, actor=actor, to=target).id, target is not None
 
 
-def _undo_promotion(app: App, route: Route, *, actor: str, reason: str) -> str:
+def served_version(app: App, prompt: str, typed: str, *, also: str | None = None) -> str:
+    """Digest of the version that this prompt has served, as stable, candidate or safe version, and that begins like this.
+
+    Raises:
+        NotFound: there is none, or more than one.
+    """
+    records = app.routes.history(prompt)
+    known = {one for record in records for one in (record.stable, record.candidate, record.killed, also)}
+    return _only(prompt, typed, known)
+
+
+def _earlier(app: App, route: Route, typed: str) -> Version:
+    """The version that was stable before the one that is now. Anything newer has to be released."""
+    records = app.routes.history(route.prompt)
+    began = max(at for at, record in enumerate(records) if record.stable == route.stable)
+    before = {record.stable for record in records[began + 1 :]} - {route.stable}
+    return app.routes.version(_only(route.prompt, typed, before))
+
+
+def _only(prompt: str, typed: str, known: Iterable[str | None]) -> str:
+    wanted = typed.strip().lower()
+    found = sorted(
+        one
+        for one in known
+        if one is not None and len(wanted) >= PREFIX_CHARACTERS_MIN and one.startswith(wanted)
+    )
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join(sorted(short(one) for one in known if one is not None)) or "none"
+    what = "more than one version" if found else "no version"
+    message = f"prompt {prompt}: {what} to go back to begins with {typed!r}; there is {there} (see `promptship history {prompt}`)"
+    raise NotFound(message)
+
+
+def _undo_promotion(app: App, route: Route, *, actor: str, reason: str, to: Version | None) -> str:
     """Undo the newest promotion that made the stable version what it is, unless the route moves meanwhile (Conflict)."""
     for summary in app.ledger.summaries(prompt=route.prompt, phases=frozenset({Phase.PROMOTED})):
         release = app.release(summary.id)
@@ -117,17 +170,12 @@ def _undo_promotion(app: App, route: Route, *, actor: str, reason: str) -> str:
             continue
         if release.stable is None:
             break
-        previous = app.routes.version(release.stable)
-        change = RouteChange(
-            prompt=route.prompt,
-            expected_revision=route.revision,
-            stable=previous.digest,
-            commit=previous.commit,
-        )
+        previous = to or app.routes.version(release.stable)
         fact, now = RolledBack(by="person", reason=reason, version=previous.digest), app.clock.now()
         app.ledger.append(
-            release.id, [fact], expected_seq=release.seq, actor=actor, at=now, route=change, due_at=now
-        )
+            release.id, [fact], expected_seq=release.seq, actor=actor, at=now,
+            route=_back_to(route, previous), due_at=now,
+        )  # fmt: skip
         return release.id
     message = f"prompt {route.prompt} has no earlier version to go back to"
     raise NotFound(message)

@@ -208,6 +208,7 @@ def _plan(loaded: Loaded, text: str, around: _Around) -> tuple[Plan | None, list
         approvers=len(settings.approvers),
         watcher_every_s=settings.watcher.every,
         traffic_per_s=around.traffic_per_s,
+        risk=loaded.prompt.risk,
     )
     if not plan.regression.suites:  # a suite missing under the prompt's name is a matter of the prompt
         found = tuple(

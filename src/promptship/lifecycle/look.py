@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
-from promptship.canary.evidence import Health, Outcome, StageCounts, Verdict
+from promptship.canary.evidence import Baseline, Health, Outcome, StageCounts, Verdict
 from promptship.canary.look import take_look as judge
 from promptship.canary.state import State
 from promptship.errors import NotFound
@@ -62,19 +62,25 @@ def look(app: App, release_id: str, *, gate: Gate) -> Verdict | None:
         return None
     now = app.clock.now()
     plan = release.plan
+    baseline = _baseline(app, release, plan)
+    counts = _counts(app, release, plan, now)
     judged = partial(
-        judge, plan.canary, release.stage, release.looks + 1, _state(app, release, plan), _counts(app, release, plan, now),
+        judge, plan.canary, release.stage, release.looks + 1, _state(release, plan, baseline), counts,
         elapsed_s=(now - (release.stage_started_at or now)).total_seconds(),
     )  # fmt: skip
-    state, verdict = judged(gate(fresh=False))
+    health = gate(fresh=False)
+    state, verdict = judged(health)
     effect = _effect(app, release, route, verdict, now)
-    if effect.facts and (health := gate(fresh=True)).problems:
-        state, verdict = judged(health)
-        effect = _effect(app, release, route, verdict, now)
+    if effect.facts:
+        health = gate(fresh=True)
+        if health.problems:
+            state, verdict = judged(health)
+            effect = _effect(app, release, route, verdict, now)
     if effect.facts or _is_news(release, state, verdict):
         looked = e.Looked(
             stage=release.stage, look=release.looks + 1, as_of=now,
             state=state.model_dump(mode="json"), verdict=verdict.model_dump(mode="json"),
+            given=_given(counts, health, baseline),
         )  # fmt: skip
         app.ledger.append(
             release.id, [looked, *effect.facts], expected_seq=release.seq, actor=ACTOR, at=now,
@@ -90,18 +96,34 @@ def _counts(app: App, release: Release, plan: Plan, now: datetime) -> StageCount
     return app.measurements.counts(release.id, release.stage or 0, matures_after_s=matures, as_of=now)
 
 
-def _state(app: App, release: Release, plan: Plan) -> State:
+def _baseline(app: App, release: Release, plan: Plan) -> Baseline | None:
+    """Stable's history from before the release; None when an earlier look began with it."""
+    if release.last_look is not None:
+        return None
+    metrics = [guardrail.metric for guardrail in plan.canary.guardrails]
+    return app.measurements.baseline(
+        release.stable or "", metrics, as_of=release.opened_at,
+        window_s=app.settings.telemetry.baseline_window,
+    )  # fmt: skip
+
+
+def _state(release: Release, plan: Plan, baseline: Baseline | None) -> State:
     """The e-processes as the last look left them; fresh ones are seeded with history from before the release only."""
     last = release.last_look
     if last is None:
-        metrics = [guardrail.metric for guardrail in plan.canary.guardrails]
-        baseline = app.measurements.baseline(
-            release.stable or "", metrics, as_of=release.opened_at,
-            window_s=app.settings.telemetry.baseline_window,
-        )  # fmt: skip
-        return State.fresh(plan.canary, baseline)
+        return State.fresh(plan.canary, baseline or Baseline())
     state = State.model_validate(last.state)
     return state if last.stage == release.stage else state.next_stage()
+
+
+def _given(counts: StageCounts, health: Health, baseline: Baseline | None) -> dict[str, Any]:
+    """What `promptship release replay` takes the look again with; what is at its default is left out."""
+    given: dict[str, Any] = {"counts": counts.model_dump(mode="json", exclude_defaults=True)}
+    if health.problems:
+        given["problems"] = list(health.problems)
+    if baseline is not None:
+        given["baseline"] = baseline.model_dump(mode="json", exclude_defaults=True)
+    return given
 
 
 def _is_news(release: Release, state: State, verdict: Verdict) -> bool:

@@ -15,6 +15,8 @@ from promptship.lifecycle.app import App
 from promptship.lifecycle.ending import end
 from promptship.lifecycle.lint import lint_tree
 from promptship.lifecycle.race import rereading
+from promptship.lifecycle.risk import approvers_needed, effective_risk, question_before_traffic
+from promptship.numbers import plural
 from promptship.ports import RouteChange
 from promptship.prompts.digest import canonical, digest
 from promptship.prompts.lint.finding import LintFinding
@@ -22,12 +24,16 @@ from promptship.release import events as e
 from promptship.release.history import Release
 from promptship.release.phase import OPEN, Phase
 from promptship.release.plan import Plan
+from promptship.release.policy import Experiment
 from promptship.render.redact import redact
 from promptship.routing.table import Route, Version
 
 ACTOR: Final = "flow"
 WAITING: Final = "wait"
 """Step of a stumble that is none: another release of the prompt has to end first."""
+SWITCHED_OFF: Final = (
+    "the kill switch of this prompt is on; turn it off (`promptship kill --undo`) and release again"
+)
 DEFAULT_GIVE_UP_S: Final[float] = Plan.model_fields["give_up_after"].default
 
 
@@ -76,7 +82,8 @@ def lint(app: App, release_id: str) -> Standing:
         _append(app, release, e.Cancelled(reason=reason), now_due=True)
         return Standing.OVER
     app.routes.keep_version(version)
-    linted = e.Linted(version=version.digest, findings=findings, plan=plan.model_dump(mode="json"))
+    risk = effective_risk(app, prompt, route).value
+    linted = e.Linted(version=version.digest, findings=findings, plan=plan.model_dump(mode="json"), risk=risk)
     _append(app, release, linted, now_due=True)
     return Standing.GO_ON
 
@@ -120,31 +127,48 @@ def evaluated(app: App, release_id: str) -> Standing | None:
 
 @rereading
 def start_canary(app: App, release_id: str) -> Standing:
-    """Give the candidate its first share; the watcher takes it from there. A first version goes to a person instead."""
+    """Give the candidate its first share; the watcher takes it from there. People are asked first where they have to be."""
     release = app.release(release_id)
-    if release.phase is not Phase.EVALUATED:
+    if release.phase is not Phase.EVALUATED and not _is_cleared(release):
         return standing_of(release, beyond=_AFTER_CANARY)
     assert release.plan is not None and release.version is not None  # noqa: S101, PT018 - the fold sets both at Linted
     route = app.routes.get(release.prompt)
-    if route is None or route.stable is None:
-        if not app.settings.approvers:
-            reason = (
-                "first version of this prompt, and nobody is configured to approve it; add [[approvers]], or make"
-                " what production serves already stable with `promptship adopt`"
-            )
-            _append(app, release, e.Failed(reason=reason), now_due=True)
-            return Standing.OVER
-        reason = "first version of this prompt: there is no stable version to compare it with"
-        _append(app, release, ask_for(app, release, "first", reason), now_due=True)
-        return Standing.GO_ON
-    if route.stable != release.stable:
-        reason = "stable changed while the suites ran; release this commit again"
+    if route is not None and route.killed is not None:
+        _append(app, release, e.Cancelled(reason=SWITCHED_OFF), now_due=True)
+        return Standing.OVER
+    asked = question_before_traffic(release, route)
+    if asked is not None and not _is_cleared(release):
+        return _ask_first(app, release, *asked)
+    if route is None or route.stable is None or route.stable != release.stable:
+        reason = "stable changed before the canary began; release this commit again"
         _append(app, release, e.Cancelled(reason=reason), now_due=True)
         return Standing.OVER
     now = app.clock.now()
     fact, change = begin_stage(release, release.plan, route, 0, stable=route.stable, salt=release.id, now=now)
     app.ledger.append(release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=now, route=change)
     return Standing.PARKED
+
+
+def _is_cleared(release: Release) -> bool:
+    """Whether people have agreed to the first stage, which has not begun."""
+    return release.phase is Phase.APPROVED and release.question == "traffic"
+
+
+def _ask_first(app: App, release: Release, question: str, reason: str) -> Standing:
+    """Ask before any traffic; a question that nobody could answer is the end."""
+    needed, there = approvers_needed(release, question), len(app.settings.approvers)
+    if there >= needed:
+        _append(app, release, ask_for(app, release, question, reason), now_due=True)
+        return Standing.GO_ON
+    advice = "add [[approvers]]"
+    if question == "first":
+        advice += ", or make what production serves already stable with `promptship adopt`"
+    configured = "nobody is" if there == 0 else f"only {there} of them {'is' if there == 1 else 'are'}"
+    fact = e.Failed(
+        reason=f"{reason}; {plural(needed, 'approver')} must agree and {configured} configured; {advice}"
+    )
+    _append(app, release, fact, now_due=True)
+    return Standing.OVER
 
 
 def begin_stage(
@@ -156,6 +180,7 @@ def begin_stage(
         prompt=release.prompt, expected_revision=route.revision, stable=stable, commit=route.commit,
         release_id=release.id, candidate=release.version, stage=number, share=share, salt=salt,
         lease_until=now + timedelta(seconds=plan.canary.lease),
+        policy=None if plan.experiment == Experiment() else plan.experiment,
     )  # fmt: skip
     return e.StageStarted(stage=number, share=share, salt=salt, stable=stable), change
 
@@ -163,22 +188,24 @@ def begin_stage(
 def ask_for(app: App, release: Release, question: Any, reason: str) -> e.ApprovalRequested:
     """The approval request this release's plan asks for."""
     assert release.plan is not None  # noqa: S101 - set at Linted
-    approval = release.plan.approval
-    expires_at = app.clock.now() + timedelta(seconds=approval.expires)
-    required = max(approval.required, 1)
+    expires_at = app.clock.now() + timedelta(seconds=release.plan.approval.expires)
     return e.ApprovalRequested(
-        question=question, required=required, expires_at=expires_at, reason=redact(reason)
-    )
+        question=question, required=approvers_needed(release, question), expires_at=expires_at,
+        reason=redact(reason),
+    )  # fmt: skip
 
 
 @rereading
 def promote(app: App, release_id: str) -> Standing:
     """Make the candidate stable, in the transaction that says so; what was judged against another stable is cancelled."""
     release = app.release(release_id)
-    if release.phase is not Phase.APPROVED:
+    if release.phase is not Phase.APPROVED or _is_cleared(release):
         return standing_of(release, beyond=frozenset())
     assert release.version is not None  # noqa: S101 - set at Linted
     route = app.routes.get(release.prompt)
+    if route is not None and route.killed is not None:
+        end(app, release, e.Cancelled(reason=SWITCHED_OFF), actor=ACTOR)
+        return Standing.OVER
     if (route.stable if route else None) != release.stable:
         reason = "stable changed after the evidence was taken; release this commit again"
         end(app, release, e.Cancelled(reason=reason), actor=ACTOR)

@@ -33,10 +33,21 @@ _AFTER_ASKING: Final = frozenset({Phase.APPROVED})
 def ask(app: App, release_id: str) -> Standing:
     """Deliver the approval card once; then wait for people."""
     release = app.release(release_id)
-    if release.phase is not Phase.AWAITING_APPROVAL or release.asked:
+    if release.phase is not Phase.AWAITING_APPROVAL or release.is_delivered:
         return standing_of(release, beyond=_AFTER_ASKING)
     channel, reference = app.approvals.ask(approval_card(release, diff=_diff(app, release)))
-    return _note_asked(app, release_id, e.ApprovalAsked(channel=channel, reference=reference))
+    standing = _note_asked(app, release_id, e.ApprovalAsked(channel=channel, reference=reference))
+    _settle(app, release)
+    return standing
+
+
+def _settle(app: App, release: Release) -> None:
+    """Take the buttons off the cards of earlier questions; a click there would be refused."""
+    for asked in release.asked:
+        try:
+            app.approvals.update(asked.channel, asked.reference, outcome_card(release))
+        except PromptshipError as error:
+            _log.warning("an earlier card of release %s keeps its buttons: %s", release.id, error)
 
 
 @rereading

@@ -34,6 +34,11 @@ class Rendered:
     response_format: dict[str, Any] | None = None
 
 
+def declared(prompt: Prompt, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the variables that the prompt declares: what a safe version can take of a caller who knows another one."""
+    return {name: value for name, value in variables.items() if name in prompt.variables}
+
+
 def render(prompt: Prompt, variables: Mapping[str, Any]) -> Rendered:
     """What the model is sent for these variables. The same content and variables always give the same bytes.
 

@@ -34,6 +34,8 @@ class Linted(_Event):
     version: str
     findings: tuple[dict[str, Any], ...] = ()
     plan: dict[str, Any]
+    risk: str = "low"
+    """`low`, `medium` or `high`: the higher of what the prompt's file says now and at the stable version."""
 
 
 class Evaluated(_Event):
@@ -74,13 +76,20 @@ class Looked(_Event):
     state: dict[str, Any]
     """State of the e-processes, opaque here (`promptship.canary.state`)."""
     verdict: dict[str, Any]
+    given: dict[str, Any] | None = None
+    """What the look was given, so that it can be taken again: `counts`, `problems` of the telemetry, and on the release's first look
+    `baseline`, stable's history (`promptship.canary.evidence`). None: written before this was kept."""
 
 
 class ApprovalRequested(_Event):
-    """A person is asked. `question`: `promote` when the evidence is good, `undecided` at a stage's cap, `first` without a stable."""
+    """A person is asked; yeses to an earlier question no longer count.
+
+    `question`: `promote` when the evidence is good, `undecided` at a stage's cap, `first` without a stable, `traffic` before the
+    first stage of a high risk, `unproven` where no experiment is allowed.
+    """
 
     kind: Literal["approval_requested"] = "approval_requested"
-    question: Literal["promote", "undecided", "first"]
+    question: Literal["promote", "undecided", "first", "traffic", "unproven"]
     required: int
     expires_at: datetime
     reason: str

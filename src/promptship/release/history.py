@@ -28,6 +28,8 @@ class Release:
     """When the phase (or the stage) last changed."""
     version: str | None = None
     plan: Plan | None = None
+    risk: str = "low"
+    """See `Linted.risk`."""
     stable: str | None = None
     suite_verdict: dict[str, object] | None = None
     stage: int | None = None
@@ -42,7 +44,10 @@ class Release:
     required: int = 0
     expires_at: datetime | None = None
     asked: tuple[e.ApprovalAsked, ...] = ()
+    is_delivered: bool = False
+    """Whether the last question has reached people."""
     approvers: tuple[str, ...] = ()
+    """Who said yes to the last question."""
     reason: str = ""
     """Why it ended, why people are asked, or, before its canary, why the last step stumbled."""
     ended_at: datetime | None = None
@@ -80,8 +85,8 @@ def advance(release: Release, event: e.Event) -> Release:
 
 def _learn(release: Release, event: e.Event) -> Release:  # one arm per kind of fact
     match event.fact:
-        case e.Linted(version=version, plan=plan):
-            return replace(release, version=version, plan=Plan.model_validate(plan), reason="")
+        case e.Linted(version=version, plan=plan, risk=risk):
+            return replace(release, version=version, plan=Plan.model_validate(plan), risk=risk, reason="")
         case e.Evaluated(stable=stable, verdict=verdict):
             return replace(release, stable=stable, suite_verdict=verdict, reason="")
         case e.StageStarted(stage=stage, share=share, salt=salt, stable=stable):
@@ -93,10 +98,10 @@ def _learn(release: Release, event: e.Event) -> Release:  # one arm per kind of 
         case e.ApprovalRequested() as asked:
             return replace(
                 release, question=asked.question, question_seq=event.seq, required=asked.required,
-                expires_at=asked.expires_at, reason=asked.reason,
+                expires_at=asked.expires_at, reason=asked.reason, approvers=(), is_delivered=False,
             )  # fmt: skip
         case e.ApprovalAsked() as asked:
-            return replace(release, asked=(*release.asked, asked))
+            return replace(release, asked=(*release.asked, asked), is_delivered=True)
         case e.ApprovalGiven(approver=approver):
             return replace(release, approvers=(*release.approvers, approver))
         case e.Approved(approvers=approvers):

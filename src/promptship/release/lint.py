@@ -10,9 +10,12 @@ from typing import Final
 
 from promptship.prompts.lint.finding import LintFinding, Rule
 from promptship.release.plan import Plan, Stage
+from promptship.release.policy import comparable
 
 LOOKS_PER_LEASE_MIN: Final = 3
 """A lease must survive two lost looks: otherwise one slow look already gives the canary's traffic back."""
+HIGH_RISK_APPROVERS: Final = 2
+"""Who have to agree before a prompt of high risk gets its first traffic; more when the plan wants more."""
 _FEEDBACK: Final = "feedback:"
 
 
@@ -33,7 +36,7 @@ SHARES_NOT_RISING = _rule(
 UNMEASURED_GUARDRAIL = _rule(
     605,
     "unmeasured-guardrail",
-    "A guardrail is on a kind of feedback that is declared nowhere: nobody measures it, so no stage advances.",
+    "A guardrail is on feedback or a score that nobody gives: it is not measured, so no stage advances.",
 )
 NOTHING_TO_PROVE = _rule(
     606,
@@ -68,6 +71,9 @@ TOO_LITTLE_TRAFFIC = _rule(
     "At the known traffic a stage cannot see `requests_min` before its cap.",
     warning=True,
 )
+NOBODY_ELIGIBLE = _rule(
+    614, "nobody-eligible", "The experiment excludes everybody it is for: its canary would have no traffic."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,17 @@ class _Subject:
     approvers: int
     watcher_every_s: float
     traffic_per_s: float | None
+    risk: str
+
+    @property
+    def approvals(self) -> tuple[int, str]:
+        """How many approvers the release needs at most at one time, and why it is more than the plan says (else empty)."""
+        required = self.plan.approval.required
+        if self.risk == "high" and required < HIGH_RISK_APPROVERS:
+            return HIGH_RISK_APPROVERS, " for the first traffic of a high risk"
+        if required == 0 and not self.plan.experiment.allowed:
+            return 1, " where no experiment is allowed"
+        return required, ""
 
     @property
     def compared(self) -> list[tuple[int, Stage]]:
@@ -124,7 +141,8 @@ def shares_not_rising(subject: _Subject) -> Iterator[Problem]:
 
 
 def unmeasured_guardrail(subject: _Subject) -> Iterator[Problem]:
-    """Errors, refusals and latency are always measured by the gateway; feedback only when its kind is declared."""
+    """The gateway measures errors, refusals, latency and amounts; feedback is measured if declared, scores if a check makes them."""
+    checks = [check.name for check in subject.plan.online.checks]
     for guardrail in subject.plan.canary.guardrails:
         kind = guardrail.metric.removeprefix(_FEEDBACK)
         if kind != guardrail.metric and kind not in subject.feedback_kinds:
@@ -133,6 +151,14 @@ def unmeasured_guardrail(subject: _Subject) -> Iterator[Problem]:
             yield (
                 f"nobody measures guardrail `{guardrail.metric}`",
                 f"{advice}declare the kind in [telemetry] feedback",
+            )
+        of, _, name = guardrail.metric.partition(":")
+        if of in {"check", "score"} and name not in checks:
+            near = get_close_matches(name, checks, n=1, cutoff=0.6)
+            advice = f"did you mean `{of}:{near[0]}`? otherwise " if near else ""
+            yield (
+                f"nobody measures guardrail `{guardrail.metric}`",
+                f"{advice}add a check named `{name}` to `online.checks` of the plan",
             )
 
 
@@ -177,22 +203,33 @@ def matures_after_cap(subject: _Subject) -> Iterator[Problem]:
 
 def too_few_approvers(subject: _Subject) -> Iterator[Problem]:
     """Some approvers, but not enough."""
-    required = subject.plan.approval.required
+    required, why = subject.approvals
     if 0 < subject.approvers < required:
-        yield (
-            f"{required} approvals are required, {subject.approvers} configured",
-            "add [[approvers]] or ask for fewer",
-        )
+        advice = "add [[approvers]]" if why else "add [[approvers]] or ask for fewer"
+        yield f"{required} approvals are required{why}, {subject.approvers} configured", advice
 
 
 def no_approver(subject: _Subject) -> Iterator[Problem]:
     """Approval required from nobody."""
-    required = subject.plan.approval.required
+    required, why = subject.approvals
     if required > 0 and subject.approvers == 0:
+        advice = "" if why else ", or set `approval.required = 0`"
         yield (
-            f"{required} approval{'s' * (required > 1)} required, but no approver is configured",
-            "add [[approvers]] to promptship.toml, or set `approval.required = 0`",
+            f"{required} approval{'s' * (required > 1)} required{why}, but no approver is configured",
+            f"add [[approvers]] to promptship.toml{advice}",
         )
+
+
+def nobody_eligible(subject: _Subject) -> Iterator[Problem]:
+    """Every value of a segment is excluded: the canary would have no traffic."""
+    policy = subject.plan.experiment
+    for name in policy.segments.keys() & policy.exclude.keys():
+        out = {comparable(value) for value in policy.exclude[name]}
+        if out.issuperset(comparable(value) for value in policy.segments[name]):
+            yield (
+                f"only some `{name}` are in the experiment, and all of those are excluded",
+                "leave one of the rules out",
+            )
 
 
 def full_share_early(subject: _Subject) -> Iterator[Problem]:
@@ -234,6 +271,7 @@ CHECKS: Final[tuple[tuple[Rule, Callable[[_Subject], Iterator[Problem]]], ...]] 
     (NO_APPROVER, no_approver),
     (FULL_SHARE_EARLY, full_share_early),
     (TOO_LITTLE_TRAFFIC, too_little_traffic),
+    (NOBODY_ELIGIBLE, nobody_eligible),
 )
 PLAN_RULES: Final[dict[str, Rule]] = {rule.id: rule for rule in (INVALID_PLAN, *(rule for rule, _ in CHECKS))}
 
@@ -249,6 +287,7 @@ def lint_plan(
     approvers: int,
     watcher_every_s: float,
     traffic_per_s: float | None = None,
+    risk: str = "low",
 ) -> tuple[LintFinding, ...]:
     """Every reason why this plan of this prompt cannot finish, all reported at one place.
 
@@ -262,6 +301,7 @@ def lint_plan(
         approvers: how many approvers are configured.
         watcher_every_s: seconds between two looks.
         traffic_per_s: the prompt's requests per second; None: not known, then nothing is said about it.
+        risk: of the prompt, as its file says.
     """
     subject = _Subject(
         plan=plan,
@@ -273,6 +313,7 @@ def lint_plan(
         approvers=approvers,
         watcher_every_s=watcher_every_s,
         traffic_per_s=traffic_per_s,
+        risk=risk,
     )
     return tuple(
         sorted(

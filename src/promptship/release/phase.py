@@ -33,13 +33,15 @@ _STOPS = frozenset({Phase.SUPERSEDED, Phase.CANCELLED, Phase.FAILED})
 NEXT: Final[Mapping[Phase, frozenset[Phase]]] = {
     Phase.REQUESTED: frozenset({Phase.LINTED, Phase.REJECTED}) | _STOPS,
     Phase.LINTED: frozenset({Phase.EVALUATED, Phase.REJECTED}) | _STOPS,
-    # A prompt's first version has no stable to be compared with: it goes to a person instead of a canary.
+    # A prompt's first version has no stable to be compared with: it goes to a person instead of a canary. So does a candidate
+    # with which no experiment is allowed, and one of high risk before its canary.
     Phase.EVALUATED: frozenset({Phase.CANARY, Phase.AWAITING_APPROVAL}) | _STOPS,
     Phase.CANARY: frozenset(
         {Phase.CANARY, Phase.AWAITING_APPROVAL, Phase.APPROVED, Phase.ROLLED_BACK, Phase.CANCELLED}
     ),
     Phase.AWAITING_APPROVAL: frozenset({Phase.APPROVED, Phase.ROLLED_BACK, Phase.CANCELLED}),
-    Phase.APPROVED: frozenset({Phase.PROMOTED, Phase.ROLLED_BACK, Phase.CANCELLED}),
+    # To the canary from a yes that was asked for before any traffic: a high risk.
+    Phase.APPROVED: frozenset({Phase.CANARY, Phase.PROMOTED, Phase.ROLLED_BACK, Phase.CANCELLED}),
     Phase.PROMOTED: frozenset({Phase.ROLLED_BACK}),
     Phase.ROLLED_BACK: frozenset(),
     Phase.REJECTED: frozenset(),

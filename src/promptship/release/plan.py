@@ -7,45 +7,14 @@ the right (`promptship.settings.Approvals`).
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-DURATION_S_MAX = 10 * 365 * 86400.0
-"""Ten years: more is a slip, and cannot be added to a date."""
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def parse_duration(value: object) -> object:
-    """Seconds from `90`, `"90s"`, `"10m"`, `"1h30m"`, `"2d"`, `"500ms"`; anything else is returned for pydantic to refuse."""
-    if isinstance(value, str):
-        parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value.strip())
-        if not parts or "".join(n + u for n, u in parts) != re.sub(r"\s+", "", value):
-            message = f"expected a duration such as 90s, 10m or 1h30m, got {value!r}"
-            raise ValueError(message)
-        return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
-    if isinstance(value, bool):
-        message = f"expected a duration such as 90s, 10m or 1h30m, got {str(value).lower()}"
-        raise ValueError(message)  # noqa: TRY004 - pydantic turns only this one into a finding
-    return value
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(ge=0, le=DURATION_S_MAX),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "minimum": 0},
-                {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"},
-            ]
-        }
-    ),
-]
-"""Seconds as a float; written as a number or as `10m`."""
+from promptship.release.duration import Duration
+from promptship.release.online import Online
+from promptship.release.policy import Experiment
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -81,22 +50,39 @@ class Stage(_Plan):
     cap: Duration = 4 * 3600.0
     """Longest time in the stage, seconds; then a person is asked."""
     margin: Annotated[float, Field(gt=0, le=10)] = 0.25
-    """Non-inferiority margin of this stage, relative: 0.25 means a guardrail rate may be at most 25 % worse."""
+    """Non-inferiority margin of this stage, relative: 0.25 means a guardrail may be at most 25 % worse."""
 
 
 class Metric(StrEnum):
-    """What a guardrail may measure. Feedback kinds are written `feedback:<kind>`, for example `feedback:escalated`."""
+    """What a guardrail may measure.
+
+    Feedback kinds are written `feedback:<kind>`, failures of an online check `check:<name>`, an online score's mean `score:<name>`.
+    """
 
     ERROR_RATE = "error_rate"
     REFUSAL_RATE = "refusal_rate"
     LATENCY_P95 = "latency_p95"
+    LATENCY = "latency"
+    """p50, p90, p95 and p99 together."""
+    COST_USD = "cost_usd"
+    TOKENS_OUT = "tokens_out"
 
 
-METRIC_PATTERN = r"^(error_rate|refusal_rate|latency_p95|feedback:[a-z][a-z0-9_]{0,39})$"
+METRIC_PATTERN = r"^(error_rate|refusal_rate|latency_p95|latency|cost_usd|tokens_out|(feedback|check|score):[a-z][a-z0-9_]{0,39})$"
+
+
+def is_latency(metric: str) -> bool:
+    """Whether the metric compares quantiles of latency."""
+    return metric in (Metric.LATENCY, Metric.LATENCY_P95)
+
+
+def is_mean(metric: str) -> bool:
+    """Whether the metric is the mean of a value: a score, cost or tokens. What is neither this nor latency is a rate."""
+    return metric in (Metric.COST_USD, Metric.TOKENS_OUT) or metric.startswith("score:")
 
 
 class Guardrail(_Plan):
-    """A bad thing whose rate must not rise. All metrics are "lower is better"."""
+    """Something that must not get worse: a rate of bad requests, latency, cost and tokens must not rise, a score must not fall."""
 
     metric: Annotated[str, Field(pattern=METRIC_PATTERN)]
     weight: Annotated[float, Field(gt=0)] = 1.0
@@ -104,11 +90,20 @@ class Guardrail(_Plan):
     tolerance: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Relative worsening that is accepted: roll back only on evidence of more than this."""
     margin_floor: Annotated[float, Field(gt=0, le=1)] = 0.005
-    """Smallest absolute non-inferiority margin, so that rare events stay provable (statistics: 0.5 points)."""
+    """Smallest absolute non-inferiority margin of rates and scores, so that rare events stay provable (statistics: 0.5 points)."""
     matures_after: Duration = 0.0
     """A request counts only when it is this old (seconds): labels such as escalations arrive late."""
     prove: bool = True
     """Whether non-inferiority of this guardrail must be shown before a stage advances. False: it can only roll back."""
+    stop_at: Annotated[int, Field(ge=1)] | None = None
+    """Hard stop: this many bad candidate requests in the release roll it back at once, whatever the statistics say (rates only)."""
+
+    @model_validator(mode="after")
+    def _stops_only_on_what_is_counted(self) -> Guardrail:
+        if self.stop_at is not None and (is_mean(self.metric) or is_latency(self.metric)):
+            message = f"stop_at counts bad requests, and {self.metric} has none; it fits a rate such as check:<name>"
+            raise ValueError(message)
+        return self
 
 
 class Approval(_Plan):
@@ -144,6 +139,8 @@ class Canary(_Plan):
     """Per guardrail chance of advancing a candidate that sits exactly on the margin."""
     requests_min: Annotated[int, Field(ge=1)] = 50
     """Candidate requests a stage needs before it may advance."""
+    units_min: Annotated[int, Field(ge=0)] = 200
+    """Different candidate units a stage needs where units that ask repeatedly are seen to matter (a design effect of 1.5 or more)."""
     lease: Duration = 60.0
     """Dead man's switch: without a look for this long (seconds) gateways serve stable."""
 
@@ -154,6 +151,8 @@ class Plan(_Plan):
     regression: Regression = Regression()
     canary: Canary = Canary()
     approval: Approval = Approval()
+    online: Online = Online()
+    experiment: Experiment = Experiment()
     on_newer: Literal["wait", "cancel"] = "wait"
     """A newer push while this canary runs: `wait` for its end, or `cancel` it. One without traffic is always superseded."""
     give_up_after: Duration = 3600.0

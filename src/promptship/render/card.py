@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from promptship.numbers import duration, moment, plural, short
 from promptship.ports import Card
+from promptship.prompts.model import RiskClass
 from promptship.release.history import Release
 from promptship.release.phase import Phase
 from promptship.render.facts import PHASE_WORDS
-from promptship.render.numbers import duration, moment, plural, short
+from promptship.render.policy import policy_words
 from promptship.render.redact import redact
 from promptship.render.suite import suite_lines
 from promptship.render.table import aligned, clipped
@@ -21,6 +23,12 @@ _QUESTIONS: Final = {
     "promote": "Promote {prompt}?",
     "undecided": "{prompt}: the canary cannot tell. Promote anyway?",
     "first": "Release the first version of {prompt}?",
+    "traffic": "{prompt}: high risk. Let its canary begin?",
+    "unproven": "Promote {prompt} without an experiment?",
+}
+_NO_CANARY: Final = {
+    "traffic": "it has not begun",
+    "unproven": "the plan allows no experiment",
 }
 _REASON_LENGTH_MAX: Final = 600
 
@@ -59,6 +67,10 @@ def _lines(release: Release) -> list[str]:
         ),
         _field("Author", release.author),
     ]
+    if release.risk != RiskClass.LOW:
+        lines.append(_field("Risk", release.risk))
+    if release.plan is not None and (words := policy_words(release.plan.experiment)):
+        lines.append(_field("Experiment", words))
     lines += [_field("Suite", line) for line in suite_lines(release.suite_verdict)]
     lines += _canary(release)
     if release.phase is Phase.AWAITING_APPROVAL:
@@ -72,7 +84,8 @@ def _lines(release: Release) -> list[str]:
 def _canary(release: Release) -> list[str]:
     verdict = verdict_from(release.last_look.verdict) if release.last_look else None
     if verdict is None or release.last_look is None:
-        return [_field("Canary", "none: no stable version to compare with, or no look yet")]
+        why = _NO_CANARY.get(release.question or "", "no stable version to compare with, or no look yet")
+        return [_field("Canary", f"none: {why}")]
     where = f"stage {verdict.stage + 1}, look {verdict.look}, {moment(release.last_look.as_of)}"
     return [
         _field("Canary", f"{where}: {headline(verdict)}"),

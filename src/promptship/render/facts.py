@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from pydantic import ValidationError
+
+from promptship.numbers import moment, percent, plural, short
 from promptship.release import events as e
 from promptship.release.phase import Phase
-from promptship.render.numbers import moment, percent, plural, short
+from promptship.release.policy import Experiment
+from promptship.render.policy import policy_words
 from promptship.render.suite import suite_lines
 from promptship.render.table import one_line
 from promptship.render.verdict import SAYS, brief, verdict_from
@@ -24,7 +28,7 @@ def _said(fact: e.Fact) -> str:  # one arm per kind of fact
         case e.Requested(prompt=prompt, commit=commit, author=author, reason=reason):
             return f"requested: {prompt} at {short(commit)} by {author}" + _because(reason)
         case e.Linted(version=version, findings=findings):
-            return f"linted: version {short(version)}, {plural(len(findings), 'note')}"
+            return f"linted: version {short(version)}, {plural(len(findings), 'note')}" + _terms(fact)
         case e.Evaluated(verdict=verdict):
             return "evaluated: " + " | ".join(suite_lines(verdict))
         case e.Rejected(by=by, reason=reason):
@@ -70,6 +74,16 @@ def _looked(fact: e.Looked) -> str:
     verdict = verdict_from(fact.verdict)
     said = "unreadable verdict" if verdict is None else f"{SAYS[verdict.outcome]}: {brief(verdict)}"
     return f"look {fact.look} at stage {fact.stage + 1}: {said}"
+
+
+def _terms(fact: e.Linted) -> str:
+    """What is unusual about this release: its risk, and who may be in its experiment."""
+    risk = f"; {fact.risk} risk" if fact.risk != "low" else ""
+    try:
+        words = policy_words(Experiment.model_validate(fact.plan.get("experiment", {})))
+    except ValidationError:  # a newer program's
+        words = "rules that cannot be read here"
+    return risk + (f"; experiment: {words}" if words else "")
 
 
 def _because(reason: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from promptship.numbers import moment, percent, short
 from promptship.ports import RouteRecord
-from promptship.render.numbers import moment, percent, short
 from promptship.render.table import aligned, clipped
 
 HEADER = ("since", "serves", "canary", "release", "by", "because")
@@ -20,7 +20,8 @@ def history_table(prompt: str, records: Sequence[RouteRecord]) -> str:
 
 def _row(record: RouteRecord) -> tuple[str, ...]:
     canary = f"{short(record.candidate)} {percent(record.share)}" if record.candidate else ""
+    serves = f"{short(record.killed)} (kill switch)" if record.killed else short(record.stable)
     return (
-        moment(record.at), short(record.stable), canary, record.release_id or "", clipped(record.actor, 32),
+        moment(record.at), serves, canary, record.release_id or "", clipped(record.actor, 32),
         clipped(record.reason, 80),
     )  # fmt: skip

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from promptship.numbers import clock, duration, moment, percent, plural, short
 from promptship.ports import ReleaseSummary
 from promptship.release.events import Event, Linted, Looked, Rejected
 from promptship.release.history import Release
 from promptship.release.phase import Phase
 from promptship.render.facts import PHASE_WORDS, fact_line
-from promptship.render.numbers import clock, duration, moment, percent, plural, short
 from promptship.render.suite import case_lines, suite_lines
 from promptship.render.table import aligned, clipped, one_line
 from promptship.render.verdict import verdict_from, verdict_lines

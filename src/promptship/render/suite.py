@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from promptship.render.numbers import NOT_MEASURED, percent, plural
+from promptship.numbers import NOT_MEASURED, percent, plural
 from promptship.render.table import one_line
 
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from promptship.canary.because import in_unit
 from promptship.canary.evidence import Counts, Finding, Outcome, Verdict
-from promptship.render.numbers import count, evidence, percent
+from promptship.numbers import at_least, count, evidence, percent, plural
 from promptship.render.table import aligned, markdown, one_line
 
 SAYS: Final = {
@@ -35,14 +36,12 @@ def brief(verdict: Verdict) -> str:
     decisive = verdict.decisive
     if decisive is None or verdict.outcome is Outcome.ADVANCE or decisive.counts is None:
         return headline(verdict)
-    sides = [
-        f"{decisive.rule} {_side(decisive.rate_candidate, decisive.counts.candidate)}",
-        f"stable {_side(decisive.rate_stable, decisive.counts.stable)}",
-    ]
+    stable, candidate = _sides(decisive)
+    sides = [f"{decisive.rule} {candidate}", f"stable {stable}"]
     if decisive.e_harm is not None and decisive.threshold is not None:
-        sides.append(f"harm {evidence(decisive.e_harm)} of {evidence(decisive.threshold)}")
+        sides.append(f"harm {evidence(decisive.e_harm)} of {at_least(decisive.threshold)}")
     if decisive.e_safe is not None and decisive.threshold_safe is not None:
-        sides.append(f"safety {evidence(decisive.e_safe)} of {evidence(decisive.threshold_safe)}")
+        sides.append(f"safety {evidence(decisive.e_safe)} of {at_least(decisive.threshold_safe)}")
     return ", ".join(sides)
 
 
@@ -88,20 +87,31 @@ def _guardrails(verdict: Verdict) -> list[str]:
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
-    counts = finding.counts
-    shown = counts is not None or finding.rate_candidate is not None or finding.rate_stable is not None
     return (
         finding.rule,
         SAYS[finding.outcome],
-        _side(finding.rate_stable, counts.stable if counts else None) if shown else "",
-        _side(finding.rate_candidate, counts.candidate if counts else None) if shown else "",
+        *_sides(finding),
         "" if finding.e_value is None else evidence(finding.e_value),
-        "" if finding.threshold is None else evidence(finding.threshold),
+        "" if finding.threshold is None else at_least(finding.threshold),
     )
 
 
-def _side(rate: float | None, counts: Counts | None) -> str:
-    return percent(rate) if counts is None else f"{percent(rate)} of {count(counts.requests)}"
+def _sides(finding: Finding) -> tuple[str, str]:
+    """Stable and candidate: a mean, a rate, or how many units; empty where a rule has no such number."""
+    counts = finding.counts
+    stable, candidate = (counts.stable, counts.candidate) if counts else (None, None)
+    if finding.rule == "sample_ratio" and counts is not None:
+        return plural(counts.stable.requests, "unit"), plural(counts.candidate.requests, "unit")
+    if finding.mean_candidate is not None and finding.mean_stable is not None:
+        means = in_unit(finding.rule, finding.mean_stable), in_unit(finding.rule, finding.mean_candidate)
+        return _of(means[0], stable), _of(means[1], candidate)
+    if counts is None and finding.rate_candidate is None and finding.rate_stable is None:
+        return "", ""
+    return _of(percent(finding.rate_stable), stable), _of(percent(finding.rate_candidate), candidate)
+
+
+def _of(number: str, counts: Counts | None) -> str:
+    return number if counts is None else f"{number} of {count(counts.requests)}"
 
 
 def reason_line(finding: Finding) -> str:

@@ -37,6 +37,8 @@ class Observation(_Line):
     ttft_ms: float | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
+    cost_usd: float | None = None
+    """From the model's configured prices; None: not known."""
     status: int
     """HTTP status the client saw."""
     error: bool
@@ -46,6 +48,8 @@ class Observation(_Line):
     refusal: bool | None = None
     """None: not measurable (no text)."""
     streamed: bool = False
+    decision: str = ""
+    """Why the request was in the experiment or outside it (`promptship.routing.eligibility.Decision`); empty: there was none."""
 
 
 class Feedback(_Line):
@@ -64,3 +68,26 @@ class Feedback(_Line):
     kind: str
     """`thumbs_down`, `escalated`, or any lower-case word."""
     value: bool
+    unit: str | None = None
+    """As in the observation; None: outside an experiment, or a token of an older gateway."""
+
+
+class Score(_Line):
+    """What an online check or judge found in one sampled answer. Same request and name again counts once: the first stays."""
+
+    id: str
+    at_ms: int
+    request: str
+    request_at_ms: int
+    prompt: str
+    version: str
+    arm: Arm
+    release: str | None = None
+    stage: int | None = None
+    unit: str | None = None
+    name: str
+    """Of the check or judge: lower-case letters, digits, underscores."""
+    value: float
+    """0..1; a failed scorer writes no line: not measured is not zero."""
+    passed: bool
+    """Whether the check held; `check:<name>` counts those that did not."""

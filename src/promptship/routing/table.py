@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from promptship.release.policy import Experiment
+from promptship.routing.sampling import Sampling
+
 
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,6 +25,8 @@ class Split(_Wire):
     salt: str
     lease_s: float = Field(default=0.0, ge=0)
     """Seconds of the watcher's lease that are left *at the time of sending*; relative, so clocks need not agree. 0: lapsed."""
+    policy: Experiment | None = None
+    """Who may take part; None: everybody. It changes only with the stage, in the same transaction."""
 
 
 class Route(_Wire):
@@ -33,6 +38,21 @@ class Route(_Wire):
     """Version digest that serves everybody outside the canary; None: the prompt has never been released (404)."""
     commit: str = ""
     split: Split | None = None
+    killed: str | None = None
+    """Digest that the kill switch serves to everybody; None: it is off. In a table, `stable` is this digest then: see `as_served`."""
+
+
+def as_served(route: Route) -> Route:
+    """The route as it is told to those who serve: with the kill switch on, its version is all there is."""
+    if route.killed is None:
+        return route
+    return route.model_copy(update={"stable": route.killed, "split": None})
+
+
+def digests(route: Route) -> set[str]:
+    """Every version that the route names."""
+    candidate = route.split.candidate if route.split is not None else None
+    return {one for one in (route.stable, candidate) if one is not None}
 
 
 class Version(_Wire):
@@ -50,3 +70,5 @@ class RoutingTable(_Wire):
     routes: dict[str, Route] = Field(default_factory=dict)
     versions: dict[str, Version] = Field(default_factory=dict)
     """Every digest that any route names."""
+    sampling: dict[str, Sampling] = Field(default_factory=dict)
+    """By prompt: which answers are handed on to be scored. A prompt without checks is absent."""

@@ -1,7 +1,8 @@
 """The signed feedback token: what the gateway hands out with an answer, so that feedback about it needs no look-up.
 
 `v1.<claims>.<signature>`: claims are a JSON array, the signature is HMAC-SHA256 over everything before it, both URL-safe
-base64 without padding. The token is readable by who holds it and holds nothing secret: no unit, no text.
+base64 without padding. The token is readable by who holds it and holds nothing secret: no text, and a unit only as
+`sha256(salt, unit)[:16]`.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ class Claims(NamedTuple):
     arm: Arm
     release: str | None
     stage: int | None
+    unit: str | None = None
+    """Observation.unit: hashed, and only inside an experiment. Tokens of older gateways lack it."""
 
 
 # As a plain tuple, since that is what stands in the token; strict, so that a number never passes for a text.
-_Words = tuple[
-    str, Annotated[int, Field(ge=0)], str, str, Arm, str | None, Annotated[int, Field(ge=0)] | None
-]
+_Count = Annotated[int, Field(ge=0)]
+_Old = tuple[str, _Count, str, str, Arm, str | None, _Count | None]
+_Words = tuple[str, _Count, str, str, Arm, str | None, _Count | None, str | None] | _Old
 _WORDS: Final = TypeAdapter[_Words](_Words, config=ConfigDict(strict=True))
 
 

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from promptship.adapters.scorer_state import read_state
+from promptship.adapters.scorer_state import told as scoring_told
 from promptship.adapters.secrets import gateway_token
 from promptship.errors import ConfigError, Problem, PromptshipError
 from promptship.lifecycle.app import App
+from promptship.lifecycle.sampling import Samplings
 from promptship.render.redact import keep_secret
 from promptship.server import hooks, pages, releases, routes, slack
 from promptship.server.access import RequireToken
 from promptship.server.answers import on_crash, on_http_error, on_promptship_error
 from promptship.server.feed import RouteBroadcast
-from promptship.server.plane import Plane
+from promptship.server.plane import Plane, plane
 
 
 def create_app(app: App, *, token: str, secret: bytes, slack_secret: str | None = None) -> Starlette:
@@ -42,7 +47,7 @@ def create_app(app: App, *, token: str, secret: bytes, slack_secret: str | None 
     if slack_secret is None:
         slack_secret = os.environ.get(app.settings.slack.signing_secret_env, "")
     keep_secret(token, secret.decode("utf-8", "replace"), slack_secret)
-    plane = Plane(app, token, secret, slack_secret, RouteBroadcast(app.routes))
+    built = Plane(app, token, secret, slack_secret, RouteBroadcast(app.routes, complete=Samplings(app).add))
     asgi = Starlette(
         routes=[
             Route("/healthz", healthz, methods=["GET"]),
@@ -62,24 +67,29 @@ def create_app(app: App, *, token: str, secret: bytes, slack_secret: str | None 
         },
         lifespan=_lifespan,
     )
-    asgi.state.plane = plane
+    asgi.state.plane = built
     return asgi
 
 
-async def healthz(_request: Request) -> Response:
-    """200 while the process answers; it asks nothing of ledger or Prefect, so that their trouble does not restart us."""
-    return JSONResponse({"status": "ok"})
+async def healthz(request: Request) -> Response:
+    """200 while the process answers; it asks nothing of ledger or Prefect, so that their trouble does not restart us.
+
+    `scoring`: how the scorer of this machine gets on, if there is one.
+    """
+    state = await run_in_threadpool(read_state, plane(request).app.settings.data)
+    told = {} if state is None else {"scoring": scoring_told(state, time.time())}
+    return JSONResponse({"status": "ok", **told})
 
 
 @asynccontextmanager
 async def _lifespan(asgi: Starlette) -> AsyncIterator[None]:
-    plane: Plane = asgi.state.plane
-    polling = asyncio.create_task(plane.broadcast.run())
+    built: Plane = asgi.state.plane
+    polling = asyncio.create_task(built.broadcast.run())
     try:
         yield
     finally:
-        plane.broadcast.close()
+        built.broadcast.close()
         polling.cancel()
         with suppress(asyncio.CancelledError):
             await polling
-        await plane.drain()
+        await built.drain()

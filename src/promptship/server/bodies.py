@@ -47,6 +47,18 @@ class Ending(Body):
     reason: Why
 
 
+class Rollback(Ending):
+    """`to`: an earlier stable version instead of the one before."""
+
+    to: Annotated[str, Field(max_length=64, pattern=r"^[0-9a-fA-F]*$")] = ""
+
+
+class Switch(Rollback):
+    """The kill switch. `to`: a version that has served before, instead of the safe one."""
+
+    undo: bool = False
+
+
 class Opening(Body):
     """A release asked for by hand."""
 

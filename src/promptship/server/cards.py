@@ -25,9 +25,12 @@ def refresh_cards(app: App, release_id: str) -> None:
         waits = release.phase is Phase.AWAITING_APPROVAL
         change = change_of(app, release) if waits else None
         text = to_markdown(change) if change is not None else ""
-        card = approval_card(release, diff=text) if waits else outcome_card(release)
-        for asked in release.asked:
-            app.approvals.update(asked.channel, asked.reference, card)
+        *earlier, last = release.asked
+        for asked in earlier:
+            app.approvals.update(asked.channel, asked.reference, outcome_card(release))
+        # A question that is not delivered yet has no card; what was asked before it is over.
+        card = approval_card(release, diff=text) if waits and release.is_delivered else outcome_card(release)
+        app.approvals.update(last.channel, last.reference, card)
     except PromptshipError as error:
         _log.warning("the card of release %s could not be updated: %s", release_id, error)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,8 +39,16 @@ class _Snapshot:
 class RouteBroadcast:
     """Watches the largest revision and wakes every stream when it moves; tells the leases each second."""
 
-    def __init__(self, routes: Routes, *, poll_s: float = POLL_S, lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        *,
+        poll_s: float = POLL_S,
+        lease_s: float = LEASE_S,
+        complete: Callable[[RoutingTable], RoutingTable] = lambda table: table,
+    ) -> None:
         self._routes = routes
+        self._complete = complete
         self._poll_s = poll_s
         self._lease_s = lease_s
         self._reading = asyncio.Lock()
@@ -109,10 +117,13 @@ class RouteBroadcast:
             if held is not None and age_s < FRESH_S and held.table.revision >= self._revision:
                 return held
             began = time.monotonic()
-            table = await run_in_threadpool(self._routes.table)
+            table = await run_in_threadpool(self._table)
             self._snapshot = _Snapshot(table, table.model_dump_json().encode(), began)
             self._revision = max(self._revision, table.revision)
             return self._snapshot
+
+    def _table(self) -> RoutingTable:
+        return self._complete(self._routes.table())
 
     async def _tell_leases(self) -> None:
         table = self._snapshot.table if self._snapshot is not None else None

@@ -18,6 +18,8 @@ from starlette.routing import Route
 
 from promptship.errors import ConfigError, NotFound
 from promptship.lifecycle.app import App
+from promptship.lifecycle.kill import killed, notice
+from promptship.numbers import moment
 from promptship.release.history import fold
 from promptship.server.access import COOKIE, SESSION_S_MAX, has_session, new_session, same
 from promptship.server.bodies import read_body, release_in_path
@@ -38,8 +40,9 @@ async def index(request: Request) -> Response:
     if not _known(request):
         return _login(request)
     summaries = await threaded(here.app.ledger.summaries, limit=_LISTED_MAX)
+    rows = list_rows(summaries, here.app.clock.now())
     return _page(
-        request, "releases.html", rows=list_rows(summaries, here.app.clock.now()), refresh=_REFRESH_S
+        request, "releases.html", rows=rows, killed=await threaded(_killed, here.app), refresh=_REFRESH_S
     )
 
 
@@ -53,6 +56,15 @@ async def show(request: Request) -> Response:
     except (NotFound, ConfigError):
         return _page(request, "nothing.html", status=404, message="There is no such release.")
     return _page(request, "release.html", **view)
+
+
+def _killed(app: App, only: str = "") -> list[str]:
+    """A line per prompt whose kill switch is on."""
+    return [
+        f"{notice(prompt, since)}, since {moment(since.at)}"
+        for prompt, since in killed(app)
+        if only in {"", prompt}
+    ]
 
 
 async def login_form(request: Request) -> Response:
@@ -117,7 +129,11 @@ def _view(app: App, release: str) -> dict[str, Any]:
     events = app.ledger.events(app.ledger.find(release))
     folded = fold(events)
     view = release_view(folded, events, change_of(app, folded))
-    return {**view, "refresh": _REFRESH_S if folded.is_open else 0}
+    return {
+        **view,
+        "killed": _killed(app, folded.prompt),
+        "refresh": _REFRESH_S if folded.is_open else 0,
+    }
 
 
 def _page(

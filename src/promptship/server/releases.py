@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from promptship.errors import ConfigError, Problem
+from promptship.lifecycle import kill as switch
 from promptship.lifecycle.app import App
 from promptship.lifecycle.approval import approve as give_approval
 from promptship.lifecycle.approval import reject as give_rejection
@@ -24,6 +25,8 @@ from promptship.server.bodies import (
     Decision,
     Ending,
     Opening,
+    Rollback,
+    Switch,
     checked_name,
     name_in_path,
     read_json,
@@ -85,12 +88,30 @@ async def cancel(request: Request) -> Response:
 
 async def rollback(request: Request) -> Response:
     """Serve the previous version of a prompt at once."""
-    here, said, name = plane(request), await read_json(request, Ending), name_in_path(request)
+    here, said, name = plane(request), await read_json(request, Rollback), name_in_path(request)
     release_id = await threaded(
-        roll_back_prompt, here.app, name, actor=f"person:{said.who}", reason=redact(said.reason)
+        roll_back_prompt, here.app, name, actor=f"person:{said.who}", reason=redact(said.reason), to=said.to
     )
     here.later(_refresh(here.app, release_id))
     return answer({"release_id": release_id})
+
+
+async def kill(request: Request) -> Response:
+    """Turn a prompt's kill switch on, or (`undo`) off."""
+    here, said, name = plane(request), await read_json(request, Switch), name_in_path(request)
+    who, why = f"person:{said.who}", redact(said.reason)
+    if said.undo:
+        switched = await threaded(switch.undo, here.app, name, actor=who, reason=why)
+    else:
+        switched = await threaded(switch.kill, here.app, name, actor=who, reason=why, to=said.to)
+    here.later(_tell(here.app, switched))
+    return answer(switched)
+
+
+async def _tell(app: App, switched: switch.Switched) -> None:
+    await threaded(switch.tell, app, switched)
+    for release_id in switched.ended:
+        await threaded(refresh_cards, app, release_id)
 
 
 async def history(request: Request) -> Response:
@@ -156,5 +177,6 @@ ROUTES: Final = [
     Route("/releases/{release}/reject", reject, methods=["POST"]),
     Route("/releases/{release}/cancel", cancel, methods=["POST"]),
     Route("/prompts/{name}/rollback", rollback, methods=["POST"]),
+    Route("/prompts/{name}/kill", kill, methods=["POST"]),
     Route("/prompts/{name}/history", history, methods=["GET"]),
 ]

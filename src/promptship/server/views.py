@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from promptship.canary.evidence import Outcome
+from promptship.numbers import duration, moment, percent, plural, short
 from promptship.ports import ReleaseSummary
 from promptship.prompts.diff import Change, PromptDiff
 from promptship.release.events import Event
 from promptship.release.history import Release
 from promptship.release.phase import Phase
 from promptship.render.facts import PHASE_WORDS
-from promptship.render.numbers import duration, moment, percent, plural, short
 from promptship.render.release import standing, timeline_rows
 from promptship.render.suite import suite_lines
 from promptship.render.table import clipped

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from promptship.canary.evidence import ArmCounts, Baseline, Counts, Histogram, LatencyCounts, StageCounts
+from promptship.canary.evidence import (
+    ArmCounts,
+    Baseline,
+    Counts,
+    Histogram,
+    LatencyCounts,
+    StageCounts,
+    Verdict,
+)
 from promptship.canary.state import State
 from promptship.release.plan import Canary, Guardrail, Stage
 
@@ -74,3 +82,17 @@ def test_e_values_are_pinned() -> None:
         assert row.keys() == expected.keys()
         for metric in (guardrail.metric for guardrail in PLAN.guardrails):
             assert row[metric] == pytest.approx(expected[metric], rel=1e-9, abs=1e-9)
+
+
+def test_a_release_under_way_goes_on_with_the_state_that_an_earlier_version_wrote() -> None:
+    """The file was written before means, units and the sample ratio existed, after four of the looks above."""
+    old = json.loads(FILE.with_name("state_of_0_1.json").read_text(encoding="utf-8"))
+    assert Canary.model_validate(old["plan"]) == PLAN
+    assert Verdict.model_validate(old["verdict"]).look == 4
+    stage, candidate, stable = LOOKS[4]
+    state = State.model_validate(old["state"]).at_stage(stage).take(PLAN, stage_counts(candidate, stable))
+    pinned = json.loads(FILE.read_text(encoding="utf-8"))[4]
+    for watch in state.watches:
+        evidence = {"log_harm": watch.log_harm, "log_safe": watch.log_safe}
+        assert evidence == pytest.approx(pinned[watch.metric], rel=1e-9, abs=1e-9)
+        assert watch.effect == 1.0

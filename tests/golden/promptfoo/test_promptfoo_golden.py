@@ -23,7 +23,10 @@ VERDICTS = ("PASS", "FAIL", "ERROR")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-async def test_a_configuration_runs_as_it_always_did(name: str, tmp_path: Path) -> None:
+async def test_a_configuration_runs_as_it_always_did(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(HERE / name)  # templates are looked for where the command is started
     results, notes, status = await ran(HERE / name, tmp_path)
     text = "\n".join([*notes, *rows(results), *columns(results), f"status {status}", ""])
     golden = HERE / name / "expected.txt"

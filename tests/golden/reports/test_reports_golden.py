@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from promptship.evals.reports.formats import Format
+from promptship.evals.reports.model import Report
 from promptship.evals.reports.write import write_to
+from tests.support.judged_reports import calibration, judged_report
 from tests.support.reports import matrix_report, small_report
 
 HERE = Path(__file__).parent
@@ -18,11 +21,16 @@ ENDINGS = {
     Format.TEXT: "txt", Format.MARKDOWN: "md", Format.JSON: "json", Format.JSONL: "jsonl", Format.CSV: "csv",
     Format.JUNIT: "xml", Format.HTML: "html",
 }  # fmt: skip
+REPORTS: dict[str, Callable[[], Report]] = {
+    "small": small_report,
+    "matrix": matrix_report,
+    "judged": lambda: judged_report([calibration()]),
+}
 
 
 def written(name: str, wanted: Format) -> str:
     out = io.StringIO()
-    write_to({"small": small_report, "matrix": matrix_report}[name](), wanted, out)
+    write_to(REPORTS[name](), wanted, out)
     if wanted is not Format.HTML:
         return out.getvalue()
     # Our own style, script, their hashes and the version are not what this test is about.
@@ -32,7 +40,10 @@ def written(name: str, wanted: Format) -> str:
 
 @pytest.mark.parametrize(
     ("name", "wanted"),
-    [*(("small", one) for one in Format), ("matrix", Format.TEXT), ("matrix", Format.MARKDOWN)],
+    [
+        *(("small", one) for one in Format),
+        *((name, one) for name in ("matrix", "judged") for one in (Format.TEXT, Format.MARKDOWN)),
+    ],
 )
 def test_reports_look_as_kept(name: str, wanted: Format) -> None:
     path = HERE / f"{name}.{ENDINGS[wanted]}"

@@ -256,11 +256,11 @@ async def test_a_packed_body_is_unpacked_no_further_than_allowed(layers: int) ->
     [
         ("deflate", zlib.compress(b'{"a": 1}'), b'{"a": 1}'),
         ("deflate", zlib.compress(b'{"a": 1}')[2:-4], b'{"a": 1}'),
-        ("x-gzip", gzip.compress(b"{}"), b"{}"),
+        ("x-gzip", gzip.compress(b"{}", mtime=0), b"{}"),
         ("nonsense", b"{}", b"{}"),
         ("gzip", b"", b""),
         ("gzip", b"hello", None),
-        ("gzip", gzip.compress(b"hello there")[:-9], None),
+        ("gzip", gzip.compress(b"hello there", mtime=0)[:-9], None),
     ],
 )
 async def test_packed_bodies_are_read_or_refused(encoding: str, body: bytes, read: bytes | None) -> None:

@@ -1,58 +1,35 @@
-import pytest
+"""The sentence of a finding and its row in the table say the same numbers: both are written by `promptship.numbers`."""
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from promptship.canary import because
+from promptship.canary.evidence import ArmCounts, Counts, Verdict
+from promptship.canary.reading import Reading
+from promptship.release.plan import Guardrail
+from promptship.render.verdict import HEADER, verdict_rows
 
-
-@pytest.mark.parametrize(
-    ("rate", "text"),
-    [
-        (0.0, "0%"),
-        (1.0, "100%"),
-        (0.049, "4.9%"),
-        (0.12345, "12.3%"),
-        (0.00123, "0.123%"),
-        (0.25, "25%"),
-        (1e-05, "0.001%"),
-    ],
+COUNTS = st.integers(1, 5_000).flatmap(
+    lambda requests: st.builds(Counts, requests=st.just(requests), events=st.integers(0, requests))
 )
-def test_rates(rate: float, text: str) -> None:
-    assert because.percent(rate) == text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "under 0.001"),
-        (0.0421, "0.0421"),
-        (1.0, "1"),
-        (8.0, "8"),
-        (19.999, "19.9"),
-        (20.0, "20"),
-        (59.99, "59.9"),
-        (123.9, "123"),
-        (999_999.0, "999,000"),
-        (1e299, "over 1,000,000"),
-    ],
-)
-def test_evidence_is_rounded_down(value: float, text: str) -> None:
-    assert because.e_value(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(20.0, "20"), (60.00000000000001, "60"), (26.6667, "26.67"), (12000.0, "12,000")]
-)
-def test_thresholds(value: float, text: str) -> None:
-    assert because.at_least(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.5, "0.5 s"), (45.0, "45 s"), (90.0, "1.5 min"), (600.0, "10 min"), (14400.0, "4 h")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert because.duration(seconds) == text
-
-
-def test_one_is_singular() -> None:
-    assert because.count(1, "request") == "1 request"
-    assert because.count(2400, "request") == "2,400 requests"
+@given(COUNTS, COUNTS, st.floats(0.01, 1e7), st.floats(1.01, 1e4))
+def test_a_sentence_and_the_table_say_the_same_numbers(
+    candidate: Counts, stable: Counts, e_harm: float, threshold: float
+) -> None:
+    reading = Reading(
+        guardrail=Guardrail(metric="error_rate"),
+        counts=ArmCounts(candidate=candidate, stable=stable),
+        e_harm=e_harm,
+    )
+    finding = because.harmful(reading, threshold)
+    (row,) = verdict_rows(Verdict(stage=0, look=1, findings=(finding,)))
+    cells = dict(zip(HEADER, row, strict=True))
+    assert (
+        f"the evidence of harm is {cells['e-value']}, and {cells['threshold']} rolls back." in finding.because
+    )
+    for arm in ("candidate", "stable"):
+        rate, _, requests = cells[arm].partition(" of ")
+        assert f"{arm} {rate} (" in finding.because
+        assert f" of {requests})" in finding.because

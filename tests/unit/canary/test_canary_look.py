@@ -16,6 +16,7 @@ from promptship.canary.evidence import (
 )
 from promptship.canary.look import take_look
 from promptship.canary.state import State
+from promptship.canary.watch import Watch
 from promptship.release.plan import Canary, Guardrail, Stage
 
 PLAN = Canary(
@@ -216,11 +217,17 @@ def slow(
     return take_look(LATENCY, 0, 1, begun, given, Health(), elapsed_s=1.0)
 
 
+def edges(state: State) -> tuple[int, ...]:
+    watch = state.watches[0]
+    assert isinstance(watch, Watch)
+    return watch.edges
+
+
 def test_latency_is_judged_on_both_thresholds_and_names_them() -> None:
     state, verdict = slow({160: 450, 168: 30, 176: 20}, {160: 1800, 168: 120, 176: 80})
     found = finding(verdict, "latency_p95")
     # p95 of history lies in bucket 168: slow from 2^(169/16) ms on; 25 % more is 6 buckets (29.7 %) after rounding up.
-    assert state.watches[0].edges == (161, 161, 169, 177)
+    assert edges(state) == (161, 161, 169, 177)
     assert found.counts == ArmCounts(
         candidate=Counts(requests=500, events=20), stable=Counts(requests=2000, events=80)
     )
@@ -239,4 +246,4 @@ def test_too_few_answers_to_know_what_is_slow_is_not_measured() -> None:
     assert finding(verdict, "latency_p95").counts is None
     assert verdict.outcome is Outcome.HOLD
     state, _ = slow({160: 10}, {160: 100}, history=Histogram())
-    assert state.watches[0].edges == (161, 161, 161, 161)
+    assert edges(state) == (161, 161, 161, 161)

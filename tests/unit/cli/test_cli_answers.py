@@ -103,7 +103,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installati
 
 COMMANDS = [
     ("lint",), ("release", "list"), ("release", "show", "r-1"), ("history", "support"), ("up",), ("adopt",),
-    ("audit", "verify"), ("approve", "r-1", "--as", "mira"), ("rollback", "support", "--reason", "x"),
+    ("audit", "verify"), ("approve", "r-1", "--as", "mira"), ("rollback", "support", "--reason", "x"), ("kill", "support", "--reason", "x"),
     ("server",), ("gateway",), ("watcher",), ("runner",), ("prefect",),
 ]  # fmt: skip
 
@@ -193,6 +193,26 @@ def test_there_is_nothing_to_go_back_to(here: Installation) -> None:
     assert here.run("adopt", "--ref", "main").exit_code == 0
     error = here.refuses("rollback", "support", "--reason", "fire", status=2)
     assert error == "prompt support has no earlier version to go back to"
+
+
+def test_the_kill_switch_says_what_it_needs_and_what_it_did(here: Installation) -> None:
+    here.commit("Say hello.")
+    assert "is not served" in here.refuses("kill", "support", "--reason", "fire", status=2)
+    assert here.run("adopt", "--ref", "main").exit_code == 0
+    assert "--safe-for support" in here.refuses("kill", "support", "--reason", "fire", status=2)
+    assert "is off" in here.refuses("kill", "support", "--undo", "--reason", "mended", status=1)
+    named = here.run("adopt", "support", "--safe-for", "support", "--ref", "main")
+    assert (named.exit_code, named.stdout.split()[0]) == (0, "support")
+    done = here.run("kill", "support", "--reason", "fire")
+    assert (done.exit_code, "kill switch is on" in done.stdout) == (0, True)
+    assert "kill switch on: fire" in here.run("history", "support").stdout
+    assert here.run("audit", "verify").exit_code == 0
+    undone = here.run("kill", "support", "--undo", "--reason", "mended")
+    assert (undone.exit_code, "off" in undone.stdout) == (0, True)
+    assert here.run("kill", "support", "--undo", "--to", "abcdef", "--reason", "x").exit_code == 2
+    assert here.run("adopt", "--safe-for", "support").exit_code == 2
+    error = here.refuses("rollback", "support", "--to", "abcdef", "--reason", "fire", status=2)
+    assert "no version to go back to begins with 'abcdef'" in error
 
 
 def test_a_prompt_is_adopted_once(here: Installation) -> None:

@@ -32,20 +32,20 @@ def test_few_cases_without_a_change_go_on_with_a_warning_that_names_the_drop() -
     assert verdict.difference is not None
     # The exact bound for "no case of 20 differs" is 1 - 0.05 ** (1 / 20) = 0.139.
     assert verdict.difference.low == pytest.approx(-0.13, abs=0.01)
-    assert "this suite of 20 cases only sees drops of about 12.3 points or more" in verdict.warnings[0]
+    assert "this suite of 20 cases only sees drops of about 12.31 points or more" in verdict.warnings[0]
 
 
 def test_a_shown_drop_stops_the_release() -> None:
     verdict = judged(run_of(["+++"] * 20 + ["---"] * 10, ["+++"] * 30))
     assert (verdict.outcome, verdict.passes) == (SuiteOutcome.REGRESSED, False)
-    assert verdict.because == "regression: -33.3 points over 30 cases; at best -18.5, p = 0.00034"
+    assert verdict.because == "regression: -33.33 points over 30 cases; at best -18.46 points, p = 0.00034"
     assert verdict.counts == {Change.REGRESSED: 10, Change.UNCHANGED: 20}
 
 
 def test_a_shown_drop_inside_the_margin_passes_and_is_told() -> None:
     run = run_of(["+"] * 990 + ["-"] * 10, ["+"] * 1000)
     assert judged(run, margin=0.05).outcome is SuiteOutcome.PASSED
-    assert judged(run, margin=0.05).warnings == ("a small drop is shown (-1.0 points), inside the margin",)
+    assert judged(run, margin=0.05).warnings == ("a small drop is shown (-1 points), inside the margin",)
     assert judged(run, margin=0.005).outcome is SuiteOutcome.REGRESSED
 
 
@@ -83,7 +83,7 @@ def test_one_case_cannot_show_anything_and_says_so() -> None:
 def test_missing_scores_are_never_a_verdict() -> None:
     lost = judged(run_of(["+++"] * 29 + ["+??"], ["+++"] * 30))
     assert (lost.outcome, lost.passes) == (SuiteOutcome.UNSCORED, False)
-    assert lost.because == "2 of 90 trials of candidate have no score; at most 2.0 % may be missing"
+    assert lost.because == "2 of 90 trials of candidate have no score; at most 2% may be missing"
     assert lost.unscored_because == (("the judge did not answer", 2),)
     assert judged(run_of(["+++"] * 29 + ["++?"], ["+++"] * 30)).outcome is not SuiteOutcome.UNSCORED
     assert judged(run_of(["+++"] * 30, ["+++"] * 29 + ["+??"])).outcome is SuiteOutcome.UNSCORED
@@ -132,7 +132,7 @@ def test_the_floor_is_absolute_with_and_without_stable() -> None:
         assert judged(run_of(["++--"] * 60, stable), pass_rate_min=0.5).passes
         below = judged(run_of(["++--"] * 60, stable), pass_rate_min=0.51)
         assert (below.outcome, below.passes) == (SuiteOutcome.BELOW_FLOOR, False)
-        assert below.because == "50.0 % of trials pass; the plan wants at least 51.0 %"
+        assert below.because == "pass rate 50%; the plan wants at least 51%"
 
 
 def test_without_stable_there_is_only_the_floor() -> None:

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from promptship.adapters.memory.models import ScriptedModels
 from promptship.chat import ChatAnswer, ChatRequest
+from promptship.evals.calls import Limits
 from promptship.evals.estimate import estimate
+from promptship.evals.judges.settling import native_settle
 from promptship.evals.native import native_groups
 from promptship.evals.rows import Row
 from promptship.evals.services import Services
+from promptship.evals.suite_run import Means, run_suite
 from promptship.evals.units import Group
+from tests.support.services import FakeScripts
 from tests.support.suites import prompt_of, suite_of
 
 
@@ -49,7 +55,63 @@ def test_turns_and_judges_are_calls_too() -> None:
         """
     result = estimate(groups(suite), lambda model, read, written: None if model == "j" else 1.0)
     assert (result.trials, result.calls, result.judge_calls) == (2, 6, 2)
-    assert (result.cost_usd, result.unpriced) == (4.0, {"j": 2})
+    assert (result.calls_max, result.judge_calls_max) == (8, 4), "a judge that cannot be read is asked again"
+    assert (result.cost_usd, result.cost_usd_max, result.unpriced) == (4.0, 4.0, {"j": 2})
+
+
+HARD = """\
+judge: {model: j}
+attacker: {model: evil}
+cases:
+  - id: attacked
+    vars: {question: q}
+    attack: {goal: make it swear, turns_max: 3}
+    assert: [{type: "redteam:harmful"}, {type: not-contains, value: damn}]
+  - id: sets
+    vars: {question: q}
+    turns: [{}, {user: and now?}]
+    assert:
+      - type: assert-set
+        assert: [{type: llm-rubric, value: kind}, {type: not-g-eval, value: [rude, loud], threshold: 0.5}]
+      - {type: conversation-relevance}
+  - {id: rivals, vars: {question: q}, assert: [{type: select-best, value: kind}, {type: pairwise, value: kind}, {type: contains, value: fine}]}
+"""
+
+
+class Asked:
+    """Models that answer well; `deaf`: the judge has to be told twice, each time."""
+
+    def __init__(self, *, deaf: bool) -> None:
+        self.deaf = deaf
+        self.calls: Counter[str] = Counter()
+
+    def __call__(self, request: ChatRequest) -> str:
+        self.calls[request.model] += 1
+        if request.model != "j":
+            return f"{request.model} is fine, here is how, {self.calls[request.model]}"
+        asked = str(request.messages)
+        if self.deaf and "assistant" not in {message["role"] for message in request.messages}:
+            return "well..."
+        if "`best`" in asked or '"best"' in asked:
+            return '{"best": 1}'
+        if '"steps"' in asked:
+            return '{"steps": ["read it"]}'
+        return '{"pass": true, "score": 1, "relevant": true, "reason": ""}'
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+async def test_what_is_estimated_is_what_is_asked_when_nothing_ends_early(deaf: bool) -> None:
+    suite = suite_of(HARD)
+    arms = {"candidate": prompt_of(), "stable": prompt_of("Say: {{ question }}")}
+    asked = Asked(deaf=deaf)
+    means = Means(models=ScriptedModels(asked), scripts=FakeScripts(), limits=Limits(concurrency=1))
+    rows: list[Row] = []
+    await run_suite(suite, arms, means, trials=1, on_row=rows.append, settle=native_settle(suite))
+    found = estimate(native_groups(suite, arms, never, trials=1))
+    assert [row.error for row in rows] == [""] * 6
+    assert asked.calls["evil"] == 2 * 3
+    expected = (found.calls_max, found.judge_calls_max) if deaf else (found.calls, found.judge_calls)
+    assert (asked.calls.total(), asked.calls["j"]) == expected
 
 
 def test_without_any_price_there_is_no_cost_and_never_a_zero() -> None:

@@ -191,7 +191,7 @@ def test_a_line_of_backticks_calls_nothing() -> None:
         ("<img src=x onerror = 1>", False),
         ("[a](  javascript:x)", False),
         ("href = ' javascript:x", False),
-        ("![a!b](https://x.example/z?q=1)", False),
+        ("![a!b](https://x.example/z?q=secret)", False),
         ("![a](https://x.example/z)", True),
         ("if a < b then once = 1", True),
     ],
@@ -237,7 +237,7 @@ async def test_a_budget_says_when_it_cannot_count(caplog: pytest.LogCaptureFixtu
         return ChatAnswer(text="a", model="new-model")
 
     with caplog.at_level(logging.WARNING):
-        for limits in (Limits(), Limits(spend_max_usd=1.0)):
+        for limits in (Limits(), Limits(spend_max_usd=1.0, allow_unpriced=True)):
             calls = Calls(limits)
             for _ in range(2):
                 await calls.answer("m", once)

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from promptship.chat import RateLimits
-from promptship.errors import PromptshipError, Unavailable
+from promptship.chat import ChatAnswer, RateLimits
+from promptship.errors import ConfigError, Problem, PromptshipError, Unavailable
+from promptship.evals.calls import Calls, Limits
 from promptship.evals.lane import Lane
-from promptship.evals.pacing import Pace
+from promptship.evals.pacing import SILENT_CALLS, Pace, Silence
 
 
 def lane_of(cap: int = 1) -> Lane:
@@ -68,3 +69,45 @@ async def test_a_blown_fuse_tells_everybody_the_same_each_with_an_error_of_its_o
     assert len({id(error) for error in errors}) == 3
     with pytest.raises(PromptshipError, match="down"):
         await lane.enter()
+
+
+async def hang() -> ChatAnswer:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_an_endpoint_that_takes_calls_and_says_nothing_is_down_after_two_rounds() -> None:
+    asked = 0
+
+    async def once() -> ChatAnswer:
+        nonlocal asked
+        asked += 1
+        return await hang()
+
+    calls = Calls(Limits(deadline_s=0.02, concurrency=8, down_max=1000))
+    ended = await asyncio.gather(*(calls.answer("m", once) for _ in range(200)), return_exceptions=True)
+    assert {type(error) for error in ended} == {Unavailable}
+    assert "m answered none of" in str(calls.dead["m"])
+    assert asked <= 16
+
+
+@pytest.mark.parametrize("word", ["answer", "not so often", "come back later", "wrong request"])
+async def test_any_word_of_an_endpoint_breaks_its_silence(word: str) -> None:
+    lane = Lane("m", Pace(cap=8), down_max=1000, silence=Silence(0.0))
+    await lane.enter()
+    nothing = Unavailable("no answer")
+    now = asyncio.get_running_loop().time()
+    for _ in range(SILENT_CALLS - 1):
+        lane.missed(nothing, now)
+    lane.missed(nothing, now, again=True)
+    if word == "answer":
+        lane.answered(ChatAnswer(text="yes"))
+    elif word == "wrong request":
+        lane.gave_up(ConfigError([Problem("f", "k", "g", "e")]))
+    else:
+        throttled = word == "not so often"
+        lane.missed(Unavailable(word, throttled=throttled, retry_after_s=None if throttled else 0.0), now)
+    for _ in range(SILENT_CALLS):
+        assert lane.dead is None
+        lane.missed(nothing, now)
+    assert isinstance(lane.dead, Unavailable)

@@ -207,6 +207,7 @@ async def test_a_suite_that_does_not_fit_the_candidate_is_refused_before_any_cal
         await ran(models, arms=arms)
     assert [problem.key for problem in caught.value.problems] == [f"cases[{n}].vars.shop" for n in range(3)]
     assert "vars.shop is missing" in str(caught.value)
+    assert [problem.line for problem in caught.value.problems] == [3, 4, 5]
     assert models.requests == []
     misspelt = suite_of("cases: [{id: a, vars: {qestion: x}, assert: [{type: contains, value: x}]}]")
     with pytest.raises(ConfigError, match="case a: qestion is no variable of the prompt"):
@@ -358,6 +359,33 @@ def test_inputs_of_a_run_are_the_same_exactly_when_nothing_that_matters_changed(
         inputs_digest(suite, {"candidate": ARMS["candidate"]}, 2),
         inputs_digest(suite, {**ARMS, "candidate": prompt_of("Other: {{ question }}")}, 2),
         inputs_digest(suite_of(SUITE.replace("three", "four")), ARMS, 2),
+        inputs_digest(suite, ARMS, 2, endpoint=lambda model: f"{model} elsewhere"),
+        inputs_digest(
+            suite, ARMS, 2, endpoint=lambda model: f"{model} elsewhere" if model == "judge" else model
+        ),
+        inputs_digest(suite, ARMS, 2, scripts={"suites/check.py": "0"}),
     ]
     assert same not in others
-    assert len(set(others)) == 4
+    assert len(set(others)) == len(others)
+
+
+def test_a_run_is_gone_on_with_by_the_version_that_began_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = inputs_digest(suite_of(SUITE), ARMS, 2)
+    monkeypatch.setattr("promptship.evals.native.__version__", "99.0")
+    assert inputs_digest(suite_of(SUITE), ARMS, 2) != mine
+
+
+async def test_rows_of_another_address_are_asked_again() -> None:
+    def at(**moved: str) -> Means:
+        return Means(
+            models=ScriptedModels(echo), scripts=FakeScripts(), limits=Limits(concurrency=3), pause=no_pause,
+            endpoint=lambda model: moved.get(model, model),
+        )  # fmt: skip
+
+    arms = {"candidate": prompt_of(), "stable": prompt_of().model_copy(update={"model": "old"})}
+    suite = suite_of(SUITE)
+    rows: list[Row] = []
+    await run_suite(suite, arms, at(), trials=2, on_row=rows.append)
+    for moved, reused in (({}, 10), ({"old": "elsewhere"}, 5), ({"judge": "elsewhere"}, 0)):
+        _, again = await run_suite(suite, arms, at(**moved), trials=2, finished=rows)
+        assert again.reused == reused

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import re
 import tracemalloc
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -20,13 +21,15 @@ from promptship.evals.reports.ordered import Ordered
 from promptship.evals.reports.page import difference_plot, scale_of
 from promptship.evals.reports.schema import report_schema
 from promptship.evals.reports.summary import Standing, Summary
-from promptship.evals.reports.tables import arm_names, arms_table, cost, grid_of, totals_sentences
+from promptship.evals.reports.tables import arm_names, arms_table, grid_of
 from promptship.evals.reports.text import report_text
+from promptship.evals.reports.totals import cost, totals_sentences
 from promptship.evals.reports.verdicts import headlines
 from promptship.evals.reports.write import chunks, write, write_to
 from promptship.evals.rows import ArmFacts, CaseFacts, Row
 from promptship.evals.score import Scored, Unscored
 from promptship.evals.suite_file import Severity
+from promptship.render.colour import show, wants_colour
 from tests.support.reports import asserted, large_report, matrix_report, row_of, small_report
 
 PASS, FAIL = Scored(True, 1.0), Scored(False, 0.0)
@@ -204,7 +207,7 @@ def test_a_grid_with_a_hole_says_so() -> None:
 @pytest.mark.parametrize("report", [small_report(), matrix_report(), matrix_report(models=[f"model-{n}" for n in range(7)])])  # fmt: skip
 def test_tables_keep_to_the_width_of_the_terminal(report: Report, width: int) -> None:
     lines = report_text(report, summarise(report), width=width).plain.splitlines()
-    sentences = ("  difference", "  ignored", "  !", "  cost", "  took", "STOPPED", "FAILED", "  16 ", "  48 ", "  168 ")  # fmt: skip
+    sentences = ("  difference", "  ignored", "  !", "  cost", "  took", "REJECTED", "FAILED", "  16 ", "  48 ", "  168 ")  # fmt: skip
     columns_min = 12 * (len(report.arms) + 3)  # every column keeps a readable width
     assert all(
         len(line) <= max(width, columns_min) for line in lines if line and not line.startswith(sentences)
@@ -273,22 +276,26 @@ def test_a_report_that_breaks_leaves_the_old_one(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_colour_is_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    plain, terminal = io.StringIO(), Terminal()
-    write_to(small_report(), Format.TEXT, plain)
-    write_to(small_report(), Format.TEXT, terminal)
-    assert "\x1b[" not in plain.getvalue()
-    assert "\x1b[1;31mSTOPPED" in terminal.getvalue()
-    monkeypatch.setenv("NO_COLOR", "1")
-    quiet = Terminal()
-    write_to(small_report(), Format.TEXT, quiet)
-    assert "31m" not in quiet.getvalue()
+
+@pytest.mark.parametrize("out", [io.StringIO, Terminal])
+@pytest.mark.parametrize("no_color", ["", "1"])
+@pytest.mark.parametrize("force_color", ["", "1"])
+@pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
+def test_colour_is_for_terminals_that_nobody_forbade_it(
+    out: type[io.StringIO], no_color: str, force_color: str, term: str
+) -> None:
+    environ = {"NO_COLOR": no_color, "FORCE_COLOR": force_color, "TERM": term}
+    report = small_report()
+    text, stream = report_text(report, summarise(report)), out()
+    show(text, stream, environ)
+    wanted = not no_color and (bool(force_color) or (out is Terminal and term != "dumb"))
+    assert wants_colour(stream, environ) == wanted
+    assert ("\x1b[1;31mREJECTED" in stream.getvalue()) == ("\x1b[" in stream.getvalue()) == wanted
+    assert re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue()) == text.plain
 
 
 def test_rows_are_in_the_order_of_the_suite_however_they_came() -> None:

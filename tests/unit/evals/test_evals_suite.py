@@ -201,3 +201,40 @@ def test_the_published_schema_accepts_what_the_loader_accepts() -> None:
     assert validator.is_valid(good)
     assert not validator.is_valid({"cases": [{"id": "a", "assert": [{"type": "contians"}]}]})
     assert not validator.is_valid({"tests": []})
+
+
+def test_a_file_of_the_wrong_shape_hides_nothing_that_is_wrong_elsewhere() -> None:
+    with pytest.raises(ConfigError) as error:
+        suite_of("""
+            descripton: a typo
+            cases:
+              - {id: a, vars: {q: x}, wieght: 2, assert: [{type: contains, value: x}]}
+              - {id: b, vars: {q: x}, assert: [{type: contans, value: x}]}
+              - {id: a, vars: {q: x}, assert: [{type: contains, value: x}]}
+              - {id: d, vars: {q: x}, assert: [{type: regex, value: "("}]}
+              - {id: e, vars: {q: x}, assert: [{type: contains, value: "{{ nobody }}"}]}
+              - {id: f, vars: {q: x}, trials: many}
+            """)
+    keys = [problem.key for problem in error.value.problems]
+    assert set(keys[:3]) == {"cases[0].wieght", "cases[5].trials", "descripton"}
+    assert keys[3:] == [
+        "cases[1].assert[0].type",
+        "cases[3].assert[0].value",
+        "cases[4].assert[0].value",
+        "cases[2].id",
+    ]
+    assert all(problem.line for problem in error.value.problems)
+
+
+def test_what_only_follows_from_a_wrong_shape_is_not_said() -> None:
+    for top in (
+        "judg: {model: j}",
+        "defaults: {asert: [{type: contains, value: x}]}",
+        "judge: {model: 1, x: 2}",
+    ):
+        with pytest.raises(ConfigError) as error:
+            suite_of(f"{top}\ncases: [{{id: a, assert: [{{type: llm-rubric, value: kind}}]}}]\n")
+        assert all(not problem.key.startswith("cases") for problem in error.value.problems)
+    with pytest.raises(ConfigError) as error:
+        suite_of("cases: [{id: a, asert: [{type: contains, value: x}]}]")
+    assert [problem.key for problem in error.value.problems] == ["cases[0].asert"]

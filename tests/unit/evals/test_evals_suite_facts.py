@@ -47,6 +47,10 @@ def test_cases_of_one_topic_may_be_alike() -> None:
         """
     assert rows_of(text.format(""))["b"].near_duplicate_of == "a"
     assert rows_of(text.format("topic: lost,"))["b"].near_duplicate_of is None
+    apart = text.replace("{{id: b, {0}", "{{id: b, topic: other,").format("topic: lost,")
+    assert rows_of(apart)["b"].near_duplicate_of is None  # somebody has said that they are two facts
+    one_says = text.replace("{{id: b, {0}", "{{id: b,").format("topic: lost,")
+    assert rows_of(one_says)["b"].near_duplicate_of == "a"
 
 
 def test_looking_for_nothing_is_seen() -> None:

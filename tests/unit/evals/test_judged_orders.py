@@ -85,15 +85,33 @@ async def test_own_orders_that_cannot_be_filled_in_leave_no_score() -> None:
     assert "unknown" in judged.score.detail
 
 
-async def test_own_orders_may_be_answered_in_promptfoo_forms() -> None:
-    spec = {
-        "type": "model-graded-closedqa",
-        "value": "x",
-        "rubricPrompt": "{{ criteria }} {{ completion }} {{ input }}",
-    }
-    asked, judged = await sent(spec, NATIVE, says="so Y", prompt="the question")
-    assert asked[0][0]["content"] == "x the answer the question"
-    assert isinstance(judged.score, Scored)
+OWN: Any = {"type": "llm-rubric", "value": "x", "rubricPrompt": "Grade {{ output }} by {{ rubric }}"}
+
+
+@pytest.mark.parametrize(
+    ("says", "passes"),
+    [
+        ('I weighed it. {"pass": true, "score": 0.9}', True),
+        ('```json\n{"pass": false, "score": 0.1}\n```', False),
+        ('{"score": 0.9}', None),
+        ('{"pass": null}', None),
+        ('{"pass": "perhaps"}', None),
+        ('{"pass": true, "score": 7}', None),
+        ('{"pass": true, "score": NaN}', None),
+        ('{"pass": true, "score": "high"}', None),
+        ('{"pass": true, "score": 0}', None),
+        ('{"pass": false, "pass": true}', None),
+        ('It says {"pass": true}; I say {"pass": false}', None),
+        ("so Y", None),
+        ("prose {tone}", None),
+        (" ", None),
+    ],
+)
+async def test_own_orders_may_let_a_judge_think_aloud_but_its_verdict_is_one_object(
+    says: str, passes: bool | None
+) -> None:
+    _, judged = await sent(OWN, NATIVE, says=says)
+    assert (judged.score.passed if isinstance(judged.score, Scored) else None) is passes
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ class Asking:
         endpoint: str,
         once: Callable[[], Awaitable[ChatAnswer]],
         *,
+        model: str = "",
         key: str = "",
         deadline_s: float | None = None,
         anew: bool = False,
@@ -58,8 +59,8 @@ class Asking:
         return self.kept[key]
 
     async def limited(
-        self, endpoint: str, once: Callable[[], Awaitable[T]], *, deadline_s: float | None = None
-    ) -> T:
+        self, endpoint: str, once: Callable[[], Awaitable[T]], *, model: str = "", deadline_s: float | None = None
+    ) -> T:  # fmt: skip
         self.endpoints.append(endpoint)
         return await once()
 
@@ -120,7 +121,14 @@ async def test_a_price_list_says_what_the_provider_does_not() -> None:
         Asking(),
         cost=lambda answer: (answer.tokens_in or 0) * 0.1,
     )
-    assert (await graders.say(MESSAGES))[1].cost_usd == pytest.approx(1.0)
+    spent = (await graders.say(MESSAGES))[1]
+    assert spent.cost_usd == pytest.approx(1.0)
+    assert spent.unpriced == 0
+
+
+async def test_an_answer_whose_cost_nobody_knows_is_counted_as_that_until_it_is_kept() -> None:
+    graders = graders_of(Models(ChatAnswer(text="a", tokens_in=10)), Asking())
+    assert [(await graders.say(MESSAGES))[1].unpriced for _ in range(2)] == [1, 0]
 
 
 async def test_embeddings_and_moderation_have_models_of_their_own() -> None:

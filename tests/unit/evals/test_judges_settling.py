@@ -222,6 +222,16 @@ async def test_promptfoo_judges_may_answer_with_a_number_from_0() -> None:
     assert [one.score.passed for one in found if isinstance(one.score, Scored)] == [False, True]
 
 
+@pytest.mark.parametrize(
+    "reply", ['{"pass": true, "score": 0.9}', '{"pass": true, "score": 1}', "0.9", "the share is 1.5", "2"]
+)
+async def test_what_a_judge_of_one_answer_says_is_no_number_of_an_answer(reply: str) -> None:
+    made = spec("select-best", Dialect.PROMPTFOO, value="q", rubric_prompt="{{ outputs }} {{ criteria }}")
+    rows = [row("0", "x"), row("1", "y")]
+    found = await settled([made], rows, lambda _: reply, dialect=Dialect.PROMPTFOO)
+    assert all(isinstance(one.score, Unscored) for one in found)
+
+
 def scored(arm: str, *scores: float, kind: str = "contains", **more: Any) -> Row:
     return row(arm, "answer", *(said(kind, Scored(score > 0, score)) for score in scores), **more)
 

@@ -126,3 +126,32 @@ async def test_a_provider_with_an_empty_list_of_prompts_is_asked_nothing(tmp_pat
     assert [note.what for note in made.notes] == ["echo is asked nothing: its list of prompts is empty"]
     with pytest.raises(ConfigError, match="at least one row"):
         await planned(written(tmp_path, tests=[{"vars": {"text": "x"}}], providers=providers[:1]))
+
+
+async def test_providers_and_assertions_that_are_wrong_are_named_together_with_their_lines(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "promptfooconfig.yaml").write_text(
+        "prompts: ['say {{q}}']\n"
+        "providers:\n"
+        "  - echo\n"
+        "  - {id: 'openai:chat:gpt-4.1', config: {apiBaseUrl: 'nonsense', apiKey: k}}\n"
+        "tests:\n"
+        "  - vars: {q: x}\n"
+        "    assert: [{type: contans, value: x}]\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        await planned(tmp_path)
+    found = {(Path(problem.file).name, problem.line) for problem in error.value.problems}
+    assert found == {("promptfooconfig.yaml", 4), ("promptfooconfig.yaml", 7)}
+
+
+async def test_a_missing_file_of_tests_hides_no_provider(tmp_path: Path) -> None:
+    (tmp_path / "promptfooconfig.yaml").write_text(
+        "prompts: ['say {{q}}']\nproviders: ['nobody:knows']\ntests: file://nowhere.yaml\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        await planned(tmp_path)
+    said = str(error.value)
+    assert "nowhere.yaml" in said
+    assert "nobody:knows" in said

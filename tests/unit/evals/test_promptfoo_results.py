@@ -101,8 +101,10 @@ async def test_lines_of_results_and_places_that_take_none(tmp_path: Path) -> Non
     assert sorted(line["vars"]["text"] for line in lines) == ["x", "y"]
     with pytest.raises(ConfigError, match="expected a name that ends in"):
         write(tmp_path / "out.txt", about(run.plan), run.rows)
+    write(tmp_path / "new" / "place" / "out.json", about(run.plan), run.rows)
+    assert (tmp_path / "new" / "place" / "out.json").exists()
     with pytest.raises(ConfigError, match="not writable"):
-        write(tmp_path / "nowhere" / "out.json", about(run.plan), run.rows)
+        write(tmp_path / "lines.jsonl" / "out.json", about(run.plan), run.rows)
 
 
 def test_a_file_of_results_is_there_whole_or_not_at_all(tmp_path: Path) -> None:

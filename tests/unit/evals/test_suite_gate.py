@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from promptship.adapters.suite_gate import examine_suite
+from promptship.evals.suite_facts import case_rows, columns_of, looked_over
+from tests.support.suites import suite_of
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +46,37 @@ def test_each_fault_is_said_with_its_case(column: str, value: Any, problem: str,
 
 
 def test_a_promised_slice_without_a_case_is_a_problem() -> None:
-    assert examine_suite("s", GOOD, {"refunds": 0, "cards": 2}).problems == (
-        "no case has the tag 'refunds', which the suite promises",
-    )
+    found = examine_suite("s", GOOD, {"refunds": 0, "cards": 2})
+    assert found.problems == ("no case has the tag 'refunds', which the suite promises",)
+    assert (
+        found.results["statistics"]["unsuccessful_expectations"] == 1
+    )  # so its page says that one is broken
+    assert "cases of promised slice 2: refunds" in found.page
+    assert found.results["success"] is False
+
+
+FAULTS = """
+slices: [refunds, cards]
+defaults: {assert: [{type: contains, value: card}]}
+cases:
+  - {id: a, vars: {question: "Where is my card? I lost it in Rome a week ago!"}, tags: [cards]}
+  - {id: b, vars: {question: "Where is my card? I lost it in Rome a week ago!"}}
+  - {id: c, vars: {question: "Where is my card? I lost it in Oslo a week ago!"}}
+  - {id: d, vars: {question: "my key is AKIAQ3EGRMZK7PLWBXUC"}, assert: [{type: regex, value: ".*"}]}
+  - {id: e, vars: {question: "write to jane.miller@gmail.com"}}
+"""
+FINE = """
+slices: [cards]
+defaults: {assert: [{type: contains, value: card}]}
+cases: [{id: a, vars: {question: "Where is my card?"}, tags: [cards]}]
+"""
+
+
+@pytest.mark.parametrize(("text", "count"), [(FAULTS, 6), (FINE, 0)])
+def test_a_laptop_says_what_the_gate_of_a_release_says(text: str, count: int) -> None:
+    suite = suite_of(text)
+    columns, slices = columns_of(suite, case_rows(suite))
+    found = examine_suite(suite.name, columns, slices)
+    problems, warnings = looked_over(suite)
+    assert (problems, warnings) == (list(found.problems), list(found.warnings))
+    assert len(problems) + len(warnings) == count

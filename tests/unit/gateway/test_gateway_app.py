@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from promptship.gateway.kept import KeptRoutes
+from promptship.client.kept import KeptRoutes
+from promptship.client.live import Known
 from promptship.routing.observation import Feedback
 from promptship.routing.table import RoutingTable
 from promptship.routing.token import Claims, sign
@@ -117,7 +118,7 @@ async def until(condition: Any) -> None:
 
 async def test_it_starts_follows_the_feed_and_closes_what_it_holds(tmp_path: Path) -> None:
     gateway = bench(tmp_path)
-    gateway.app._live._table = None
+    gateway.app._live._known = Known()
     running = Running(gateway)
     await until(lambda: running.sent)
     assert (await gateway.ask("GET", "/healthz")).status == 503
@@ -135,7 +136,7 @@ async def test_it_starts_follows_the_feed_and_closes_what_it_holds(tmp_path: Pat
 async def test_it_starts_from_disk_with_every_lease_lapsed(tmp_path: Path) -> None:
     KeptRoutes(tmp_path / "gateway-routes.json").save(table(candidate=CANDIDATE, share=1.0))
     gateway = bench(tmp_path)
-    gateway.app._live._table = None
+    gateway.app._live._known = Known()
     running = Running(gateway)
     await until(lambda: running.sent)
     await gateway.chat({"user": "u"})

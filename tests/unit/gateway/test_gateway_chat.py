@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from tests.support.gateway import (
 
 IN = next(str(n) for n in range(99) if takes_candidate(SALT, str(n), 0.5))
 OUT = next(str(n) for n in range(99) if not takes_candidate(SALT, str(n), 0.5))
+HIDDEN = hashlib.sha256(f"{SALT}:{IN}".encode()).hexdigest()[:16]
 CANARY = table(candidate=CANDIDATE)
 
 
@@ -70,7 +72,8 @@ async def test_the_headers_name_what_served_and_the_token_tells_it_again(tmp_pat
         "x-promptship-release": "r-1",
     }
     at_ms = int(AT.timestamp() * 1000)
-    assert claims == (request, at_ms, "support", CANDIDATE_DIGEST, "candidate", "r-1", 0)
+    assert claims == (request, at_ms, "support", CANDIDATE_DIGEST, "candidate", "r-1", 0, HIDDEN)
+    assert gateway.spool.observations[0].unit == HIDDEN
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", request)
     assert int(request.replace("-", "")[:12], 16) == at_ms
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptship.errors import Unavailable
-from promptship.gateway.reading import StreamReader
+from promptship.gateway.reading_chat import ChatReader
 from tests.support.gateway import Bench, FakeAnswer, Heard, bench, completion, event
 
 DONE = b"data: [DONE]\n\n"
@@ -143,13 +143,17 @@ async def test_a_refusal_is_seen_across_pieces(tmp_path: Path) -> None:
 @given(st.lists(st.integers(1, 400), max_size=8))
 def test_reading_does_not_depend_on_where_the_stream_is_cut(cuts: list[int]) -> None:
     raw = b"".join([b": hello\r\n\r\n", event("I can't help, "), event("sorry ü"), *WHOLE[2:]])
-    reader, rest = StreamReader(), raw
+    reader, rest = ChatReader(), raw
     for cut in cuts:
         reader.feed(rest[:cut])
         rest = rest[cut:]
     reader.feed(rest)
     assert reader.close() == ""
-    assert (reader.reading().tokens_in, reader.reading().tokens_out, reader.reading().refusal) == (
+    assert (
+        reader.reading().usage.tokens_in,
+        reader.reading().usage.tokens_out,
+        reader.reading().refusal,
+    ) == (
         11,
         2,
         True,
@@ -157,7 +161,7 @@ def test_reading_does_not_depend_on_where_the_stream_is_cut(cuts: list[int]) -> 
 
 
 def test_a_line_without_end_is_not_kept() -> None:
-    reader = StreamReader()
+    reader = ChatReader()
     for _ in range(5):
         reader.feed(b"x" * 400_000)
     assert len(reader._rest) < 1_000_000

@@ -81,3 +81,12 @@ def test_lint_starts_without_the_heavy_libraries() -> None:
     program = f"import sys, promptship.cli.lint; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_online_check_that_could_never_have_a_score_is_found(root: Path) -> None:
+    checks = "release:\n  online:\n    checks: [{name: tone, assert: {type: llm-rubrik, value: x}}]\n"
+    (root / "prompts/good.yaml").write_text(GOOD + checks)
+    result = run("prompts/good.yaml")
+    assert result.exit_code == 1
+    assert "PS601 [error] online.checks[0].assert.type is 'llm-rubrik'" in result.output
+    assert "did you mean llm-rubric?" in result.output

@@ -36,6 +36,7 @@ CASES: dict[str, Callable[[], tuple[LintFinding, ...]]] = {
     "PS603": lambda: lint(stages({"dwell": "61m"})),
     "PS604": lambda: lint(stages({"share": 0.2}, {"share": 0.2})),
     "PS605": lambda: lint(guardrails({}, {"metric": "feedback:bored"})),
+    "PS605 without a check": lambda: lint(guardrails({}, {"metric": "score:tone"})),
     "PS606": lambda: lint(guardrails({"prove": False})),
     "PS607": lambda: lint(guardrails({}, {})),
     "PS608": lambda: lint({"canary": {"lease": 14.9}}),
@@ -45,7 +46,15 @@ CASES: dict[str, Callable[[], tuple[LintFinding, ...]]] = {
     "PS610": lambda: lint({"approval": {"required": 2}}),
     "PS611": lambda: lint(approvers=0),
     "PS612": lambda: lint(stages({"share": 1}, {"share": 1})),
+    "PS610 of a high risk": lambda: lint(risk="high", approvers=1),
+    "PS611 of a high risk": lambda: lint({"approval": {"required": 0}}, risk="high", approvers=0),
+    "PS611 without an experiment": lambda: lint(
+        {"approval": {"required": 0}, "experiment": {"allowed": False}}, approvers=0
+    ),
     "PS613": lambda: lint(stages({}), traffic_per_s=0.13),
+    "PS614": lambda: lint(
+        {"experiment": {"segments": {"plan": "pro"}, "exclude": {"plan": ["Pro", "free"]}}}
+    ),
 }
 FINE = [
     lambda: lint({"regression": {"suites": ["q"]}}, suites={"q"}),
@@ -58,6 +67,10 @@ FINE = [
     lambda: lint({"approval": {"required": 0}}, approvers=0),
     lambda: lint({"approval": {"required": 2}}, approvers=2),
     lambda: lint(stages({}), traffic_per_s=0.14),
+    lambda: lint(risk="high", approvers=2),
+    lambda: lint(risk="medium", approvers=1),
+    lambda: lint({"experiment": {"segments": {"plan": ["pro", "team"]}, "exclude": {"plan": "pro"}}}),
+    lambda: lint({"experiment": {"segments": {"plan": True}, "exclude": {"plan": 1}}}),
 ]
 
 

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from promptship.errors import ConfigError, Unavailable
+from promptship.evals.promptfoo.model import Identified
+from promptship.evals.promptfoo.providers.own_answers import OWN_FAILED
 from promptship.evals.scripts.pool import ScriptPool
+from promptship.evals.services import ScriptFailed
 from tests.support.loopback import hangs
 from tests.support.promptfoo_providers import bench
 
@@ -34,8 +37,11 @@ async def later(prompt, options, context):
 def fails(prompt, options, context):
     return {"error": "no, key is " + os.environ["MY_API_KEY"]}
 
-def raises(prompt, options, context):
+def inner():
     raise ValueError("boom " + os.environ["MY_API_KEY"])
+
+def raises(prompt, options, context):
+    inner()
 
 def text(prompt, options, context):
     return prompt
@@ -78,23 +84,25 @@ async def test_a_python_provider_lives_on_between_calls(directory: Path) -> None
     assert (first.tokens_in, first.tokens_out, first.cost_usd, first.metadata) == (1, 2, 0.5, {"m": 1})
     assert (first.finish_reason, first.flagged) == ("stop", {"input": False, "output": True})
     assert (other.value, other.text) == ({"said": "hi"}, '{"said":"hi"}')
-    assert provider.id == "python:p.py:default"
+    assert (provider.id, one.asking.keys) == ("file://p.py", ["", "", ""])  # nothing of it is kept
 
 
 @pytest.mark.parametrize(
     ("function", "why"),
     [
-        ("fails", r"failed: no, key is \[redacted\]"), ("raises", r"ValueError: boom \[redacted\] \(line \d+ of p\.py\)"),
-        ("text", "returned str without `output`"), ("nothing", "returned nothing"), ("leaves", "SystemExit"),
+        ("fails", r"file://p\.py:fails: no, key is \[redacted\]"),
+        ("raises", r"ValueError: boom \[redacted\] \| p\.py:\d+ in inner: raise ValueError.* \| p\.py:\d+ in raises: inner\(\)"),
+        ("text", "returned str without `output`"), ("nothing", "returned nothing"), ("leaves", "SystemExit: bye"),
         ("missing", "no function missing"),
     ],
 )  # fmt: skip
-async def test_what_goes_wrong_in_it_is_a_config_error_without_secrets(
+async def test_what_goes_wrong_in_it_is_told_as_its_own_failure_without_secrets(
     directory: Path, function: str, why: str
 ) -> None:
     async with bench(hangs, directory, env=ENV) as one:
-        with pytest.raises(ConfigError, match=why) as caught:
+        with pytest.raises(ScriptFailed, match=why) as caught:
             await one.ask(one.make(f"file://p.py:{function}"))
+        assert caught.value.reason == OWN_FAILED
         assert "s3cret" not in str(caught.value)
         assert (await one.ask(one.make("file://p.py"))).text  # the process goes on
 
@@ -121,7 +129,7 @@ async def test_odd_numbers_are_unknown_numbers(directory: Path) -> None:
 
 async def test_a_file_that_is_no_python_or_not_there(directory: Path) -> None:
     async with bench(hangs, directory, env=ENV) as one:
-        with pytest.raises(ConfigError, match="SyntaxError"):
+        with pytest.raises(ScriptFailed, match=r"SyntaxError.*line 1 of broken\.py"):
             await one.ask(one.make("file://broken.py"))
         with pytest.raises(ConfigError, match="a file that is there"):
             one.make("file://none.py")
@@ -129,11 +137,12 @@ async def test_a_file_that_is_no_python_or_not_there(directory: Path) -> None:
             one.make("file://p.py", pythonExecutable="python-of-nobody")
 
 
-async def test_the_key_of_a_call_depends_on_the_code(directory: Path) -> None:
+async def test_the_key_of_a_program_depends_on_its_files(directory: Path) -> None:
+    (directory / "p.sh").write_text("echo one")
     async with bench(hangs, directory, env=ENV) as one:
-        provider = one.make("file://p.py")
+        provider = one.make("exec:sh p.sh")
         await one.ask(provider)
-        (directory / "p.py").write_text(PYTHON + "\n# changed\n")
+        (directory / "p.sh").write_text("echo two")
         await one.ask(provider)
         await one.ask(provider, vars={"x": 1})
         await one.ask(provider, vars={"__evalId": "another run"})
@@ -152,7 +161,7 @@ async def test_a_program_gets_its_arguments_and_the_prompt(tmp_path: Path) -> No
     async with bench(hangs, tmp_path) as one:
         answer = await one.ask(one.make("exec:./run.sh 'a b'"), 'say "hi"; rm -rf $HOME')
         assert answer.text == '4|a b|say "hi"; rm -rf $HOME'
-        with pytest.raises(ConfigError, match="exit status 3: complained"):
+        with pytest.raises(ScriptFailed, match=r"own code failed.*exit status 3: complained"):
             await one.ask(one.make("exec:./run.sh", env={"STATUS": "3"}))
         with pytest.raises(ConfigError, match="can be run"):
             one.make("exec:./nobody.sh")
@@ -188,8 +197,16 @@ async def test_a_javascript_provider(tmp_path: Path, engine: str) -> None:
         answer = await one.ask(one.make("file://p.js", a=7), "hi", vars={"x": 8})
         assert (answer.text, answer.tokens_in, answer.tokens_out) == ("hi|7|8", 1, 2)
         assert (await one.ask(one.make("file://p.js:named"), "hi")).value == {"said": "hi"}
-        with pytest.raises(ConfigError, match="boom"):
+        with pytest.raises(ScriptFailed, match="boom"):
             await one.ask(one.make("file://p.js:fails"))
+        named = one.make("file://p.js")
+        assert isinstance(named, Identified)
+        assert (await named.identified(scripts)).id == "mine"
+        plain = one.make("file://p.js:named")
+        assert isinstance(plain, Identified)
+        assert (
+            await plain.identified(scripts)
+        ).id == "file://p.js:named"  # a function has no name of its own
 
 
 async def test_no_process_is_left_behind(directory: Path) -> None:

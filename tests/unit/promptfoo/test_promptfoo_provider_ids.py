@@ -172,3 +172,30 @@ def test_what_somebody_from_promptfoo_has_to_know() -> None:
     assert effects("http", url="x", validateStatus="true") == []
     assert effects("file://p.js") == ([] if shutil.which("node") else [Effect.DIFFERS])
     assert effects("bedrock:amazon.nova-lite-v1:0") == [Effect.DIFFERS]
+
+
+SHOWN = {
+    "openai:chat:gpt-4.1": ("openai:gpt-4.1", "openai:chat:gpt-4.1"), "openai:gpt-4.1": ("openai:gpt-4.1", "openai:gpt-4.1"),
+    "openai:responses:gpt-4.1": ("openai:gpt-4.1", "openai:responses:gpt-4.1"),
+    "openai:completion:davinci-002": ("openai:davinci-002", "openai:completion:davinci-002"),
+    "anthropic:messages:claude-haiku-4-5": ("anthropic:claude-haiku-4-5", "anthropic:messages:claude-haiku-4-5"),
+    "azureopenai:chat:dep": ("azure:dep", "azureopenai:chat:dep"), "palm:gemini-2.5-flash": ("google:gemini-2.5-flash", "palm:gemini-2.5-flash"),
+    "ollama:llama3": ("ollama:completion:llama3", "ollama:llama3"), "ollama:chat:llama3": ("ollama:chat:llama3",) * 2,
+    "togetherai:chat:m": ("m", "togetherai:chat:m"), "perplexity:sonar": ("sonar", "sonar"), "cerebras:m": ("m", "m"),
+    "localai:chat:m": ("localai:m", "localai:chat:m"), "llamaapi:chat:m": ("llamaapi:m",) * 2, "novita:m": ("novita:chat:m", "novita:m"),
+    "groq:chat:m": ("groq:chat:m",) * 2, "file://./p.py": ("python:p.py:default", "file://./p.py"),
+    "python:p.py:ask": ("python:p.py:ask",) * 2, "ruby:r.rb": ("ruby:r.rb:default", "ruby:r.rb"), "echo": ("echo", "echo"),
+}  # fmt: skip
+"""The id in promptfoo's results: of a provider that is written as its id alone, and of one with a configuration."""
+
+
+@pytest.mark.parametrize("id_", SHOWN)
+async def test_results_name_a_provider_as_promptfoo_does(id_: str, tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("")
+    (tmp_path / "r.rb").write_text("")
+    keys = [key for family in FAMILIES.values() for key in family.keys[:1]]
+    env = {**dict.fromkeys(keys, "k"), "AZURE_API_HOST": "x.openai.azure.com"}
+    async with bench(hangs, tmp_path, env=env) as one:
+        bare = one.providers.make(ProviderSpec(id=id_, bare=True, base=tmp_path))
+        configured = one.make(id_)
+    assert (bare.id, configured.id) == SHOWN[id_]

@@ -13,7 +13,7 @@ from promptship.errors import ConfigError
 from promptship.evals.promptfoo.model import PromptSpec
 from promptship.evals.promptfoo.nunjucks import Nunjucks, TemplateError
 from promptship.evals.promptfoo.own_filters import load_filters
-from promptship.evals.promptfoo.rendering import Rendered, render_object, render_prompt, render_value
+from promptship.evals.promptfoo.rendering import Rendered, render_object, render_prompt
 from promptship.evals.services import Language, ScriptFailed
 from tests.support.services import FakeScripts
 
@@ -290,9 +290,6 @@ def test_own_filters_are_scripts(tmp_path: Path) -> None:
 
 def test_values_of_assertions() -> None:
     renderer = Nunjucks()
-    assert render_value("{{ a }}", {"a": 1}, renderer) == "1"
-    assert render_value(["{{ a }}", 2, ["{{ a }}"]], {"a": 1}, renderer) == ["1", 2, ["{{ a }}"]]
-    assert render_value({"k": "{{ a }}"}, {"a": 1}, renderer) == {"k": "{{ a }}"}
     assert render_object({"k": ["{{ a }}", {"{{ a }}": "{{ a }}"}]}, {"a": 1}, renderer) == {
         "k": ["1", {"{{ a }}": "1"}]
     }

@@ -178,7 +178,14 @@ async def test_judged_assertions_are_counted_per_row(tmp_path: Path) -> None:
         "tests:\n  - vars: {a: 1}\n    assert: [{type: llm-rubric, value: x}, {type: contains, value: x}]\n"
         "  - vars: {a: 2}\n    assert: [{type: assert-set, assert: [{type: not-llm-rubric, value: x}, {type: g-eval, value: y}]}]\n",
     )
-    assert (await planned(tmp_path)).judge_calls == 2 * 3 * (1 + 2)
+    usual = 2 * 3 * (1 + (1 + 2))  # a g-eval asks for steps, then for points
+    assert (await planned(tmp_path)).judge_calls == (usual, 2 * usual)
+
+
+async def test_a_comparison_is_asked_once_in_both_orders_for_all_columns(tmp_path: Path) -> None:
+    best = "tests: [{vars: {a: 1}, assert: [{type: select-best, value: kind}]}, {vars: {a: 2}}]\n"
+    write(tmp_path, "prompts: ['a {{a}}', 'b {{a}}', 'c {{a}}']\nproviders: [echo]\n" + best)
+    assert (await planned(tmp_path)).judge_calls == (2, 4)
 
 
 async def test_a_prompt_without_a_label_has_a_name_of_one_line(tmp_path: Path) -> None:

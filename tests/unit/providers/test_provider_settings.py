@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from promptship.adapters.providers import Endpoints
 from promptship.errors import ConfigError
 from promptship.settings import ModelSettings, ProviderSettings
 from promptship.settings_file import parse_settings
@@ -66,14 +65,6 @@ def test_where_secrets_are() -> None:
     assert read('kind = "anthropic"').secret_envs == ("ANTHROPIC_API_KEY",)
     assert "AWS_SECRET_ACCESS_KEY" in read('kind = "bedrock"').secret_envs
     assert read('base_url = "http://x"').secret_envs == ()
-
-
-@pytest.mark.parametrize("kind", ["anthropic", "azure", "gemini", "bedrock"])
-def test_the_gateway_takes_openai_compatible_providers_only(kind: str) -> None:
-    given = ProviderSettings.model_validate({"kind": kind, "base_url": "https://h.example"})
-    with pytest.raises(ConfigError, match="the gateway passes bytes on") as caught:
-        Endpoints({"p": given}, {}, {}).of("m")
-    assert [problem.key for problem in caught.value.problems] == ["providers.p.kind"]
 
 
 def test_a_price_is_no_negative_number() -> None:

@@ -7,16 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptship.render import numbers
+from promptship import numbers
 
 PERCENT = {
     0.0: "0%", 1e-9: "<0.01%", 0.0001: "0.01%", 0.00041: "0.04%", 0.0041: "0.41%", 0.0412: "4.1%", 0.05: "5%",
     0.123: "12.3%", 0.5: "50%", 0.999: "99.9%", 0.9999: "99.99%", 0.999999: ">99.99%", 1.0: "100%",
 }  # fmt: skip
 EVIDENCE = {
-    0.0: "0.00", 0.001: "<0.01", 0.52: "0.52", 1.0: "1.00", 9.994: "9.99", 23.44: "23.4", 999.0: "999.0",
-    1204.2: "1,204", 3.1e8: "3.1e+08", math.inf: "inf",
+    0.0: "under 0.001", 0.0421: "0.0421", 0.52: "0.52", 1.0: "1", 8.0: "8", 9.999: "9.99", 19.999: "19.9", 20.0: "20",
+    59.99: "59.9", 123.9: "123", 999.0: "999", 51_235.0: "51,200", 999_999.0: "999,000", 1e299: "over 1,000,000",
+    math.inf: "over 1,000,000",
 }  # fmt: skip
+AT_LEAST = {20.0: "20", 60.00000000000001: "60", 26.6667: "26.67", 12000.0: "12,000"}
 DURATION = {
     0: "0 s", 0.12: "120 ms", 0.9999: "1 s", 4.5: "4.5 s", 9.97: "10 s", 45: "45 s", 60: "1 min", 200: "3 min 20 s",
     3600: "1 h", 3900: "1 h 5 min", 86400: "1 d", 183600: "2 d 3 h", -90: "-1 min 30 s",
@@ -31,6 +33,18 @@ def test_percent(value: float, text: str) -> None:
 @pytest.mark.parametrize(("value", "text"), EVIDENCE.items())
 def test_evidence(value: float, text: str) -> None:
     assert numbers.evidence(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), AT_LEAST.items())
+def test_thresholds(value: float, text: str) -> None:
+    assert numbers.at_least(value) == text
+
+
+@given(st.floats(0.001, 1e6))
+def test_evidence_never_reads_as_a_threshold_that_it_has_not_reached(e_value: float) -> None:
+    said = float(numbers.evidence(e_value).replace(",", ""))
+    assert said <= e_value * (1 + 1e-6)
+    assert said > 0.98 * e_value
 
 
 @pytest.mark.parametrize(("value", "text"), DURATION.items())
@@ -86,7 +100,7 @@ def test_free_is_said_of_nothing_that_costs(usd: float) -> None:
 
 
 def test_what_was_not_measured_is_never_a_number() -> None:
-    measures = (numbers.percent, numbers.points, numbers.evidence, numbers.duration)
+    measures = (numbers.percent, numbers.points, numbers.evidence, numbers.at_least, numbers.duration)
     for render in (*measures, numbers.money, numbers.decimal, numbers.milliseconds):
         assert render(None) == render(math.nan) == "not measured"
     assert numbers.count(None) == "not measured"

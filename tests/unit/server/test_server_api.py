@@ -20,8 +20,8 @@ PROMPT = b"name: support-reply\nmodel: gpt-x\nmessages:\n  - role: user\n    con
 PATHS = [
     ("GET", "/api/routes"), ("GET", "/api/routes/events"), ("GET", "/api/releases"), ("GET", "/api/releases/r-1"),
     ("POST", "/api/releases"), ("POST", "/api/releases/r-1/approve"), ("POST", "/api/releases/r-1/reject"),
-    ("POST", "/api/releases/r-1/cancel"), ("POST", "/api/prompts/p/rollback"), ("GET", "/api/prompts/p/history"),
-    ("GET", "/api/nothing"), ("DELETE", "/api/releases"),
+    ("POST", "/api/releases/r-1/cancel"), ("POST", "/api/prompts/p/rollback"), ("POST", "/api/prompts/p/kill"),
+    ("GET", "/api/prompts/p/history"), ("GET", "/api/nothing"), ("DELETE", "/api/releases"),
 ]  # fmt: skip
 
 
@@ -215,6 +215,27 @@ async def test_rolling_a_prompt_back() -> None:
         odd = await http.post("/api/prompts/A%20B/rollback", json=body)
     assert (answer.status_code, answer.json()) == (200, {"release_id": release_id})
     assert (unknown.status_code, odd.status_code) == (404, 400)
+    assert world.app.release(release_id).phase is Phase.ROLLED_BACK
+
+
+async def test_the_kill_switch_of_a_prompt() -> None:
+    world = World()
+    release_id = in_canary(world)
+    path, body = "/api/prompts/support-reply/kill", {"who": "mira", "reason": "it insults people"}
+    async with client(world.asgi()) as http:
+        unnamed = await http.post(path, json=body)
+        off = await http.post(path, json={**body, "undo": True})
+        done = await http.post(path, json={**body, "to": STABLE.digest[:12]})
+        table = (await http.get("/api/routes")).json()["routes"]["support-reply"]
+        history = (await http.get("/api/prompts/support-reply/history")).json()
+        undone = await http.post(path, json={**body, "undo": True})
+        odd = await http.post(path, json={**body, "to": "../x"})
+    assert (unnamed.status_code, off.status_code, odd.status_code) == (404, 403, 400)
+    assert (done.json()["serves"], done.json()["ended"]) == (STABLE.digest, [release_id])
+    assert (table["killed"], table["stable"], table["split"]) == (STABLE.digest, STABLE.digest, None)
+    assert history["changes"][0]["release_id"] == release_id  # the canary's end, beneath the switch
+    assert history["changes"][1]["reason"] == "kill switch on: it insults people"
+    assert undone.json()["serves"] == STABLE.digest
     assert world.app.release(release_id).phase is Phase.ROLLED_BACK
 
 

@@ -96,7 +96,7 @@ def test_a_real_card_shows_the_evidence() -> None:
     card = approval_card(world.app.release(release_id), diff="Be [-kind-]{+concise+}.")
     assert card.seq == 5
     shown = "\n".join(text for _, text in texts(blocks(card)))
-    for part in ("Promote support-reply?", "dev@example.org", "4.1% of 11,204", "11.9% of 612", "7.31", "40.0",
+    for part in ("Promote support-reply?", "dev@example.org", "4.1% of 11,204", "11.9% of 612", "7.31", "40",
                  "pass; no case is worse", "2026-01-02 00:00 UTC", "[-kind-]{+concise+}", "Approve", "Reject"):  # fmt: skip
         assert part in shown, part
 

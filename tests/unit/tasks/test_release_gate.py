@@ -1,6 +1,7 @@
 """The suite gate in a release: before anything is spent, once per suite and content, and kept beside the evaluation."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from promptship.adapters.memory.models import ScriptedModels
 from promptship.errors import ConfigError
 from promptship.lifecycle import steps
 from promptship.tasks.evaluation import Evaluation, evaluate, evaluations
-from promptship.tasks.gate import gate_markdown, gates
+from promptship.tasks.gate import GATES, KEPT_MAX, gate_markdown, gated, gates
 from tests.support.house import SUITE, House
 from tests.support.suite_gates import Gate
+from tests.support.suites import suite_of
 
 
 @pytest.fixture
@@ -95,3 +97,20 @@ def test_a_kept_word_that_is_not_whole_is_not_believed(house: House) -> None:
         path.write_bytes(path.read_bytes()[:20])
     run(house, release_id, gate)
     assert len(gate.shown) == 2
+
+
+def test_what_the_gate_said_is_forgotten_when_it_is_old_and_was_not_used(tmp_path: Path) -> None:
+    def again(number: int) -> None:
+        suite = suite_of(SUITE.replace("id: hello", f"id: h{number}"))
+        gated(tmp_path, tmp_path / "release", suite, gate)
+        for path in directory.iterdir():  # a second goes by
+            os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns - 10**9))
+
+    gate, directory = Gate(), tmp_path / GATES
+    for number in range(KEPT_MAX + 2):
+        again(number)
+        again(0)
+    assert len(list(directory.iterdir())) == KEPT_MAX
+    assert len(gate.shown) == KEPT_MAX + 2, "what is used stays"
+    again(1)
+    assert len(gate.shown) == KEPT_MAX + 3

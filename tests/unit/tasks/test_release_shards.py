@@ -25,6 +25,8 @@ from tests.support.standin import Asked, Said
 from tests.support.suite_gates import Gate
 
 fine = Gate()
+SAYS_PRICES: Any = {"allow_unpriced": True}
+"""The provider names the cost of every answer; nobody knows that before."""
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +100,11 @@ def test_two_processes_at_one_shard_are_one_too_many(tmp_path: Path) -> None:
 
 
 def test_a_budget_is_divided_and_when_it_is_spent_the_release_is_told_so(tmp_path: Path) -> None:
-    with release(tmp_path, shards=2, cache=False, spend_max_usd=0.004) as (app, release_id, provider):
+    with release(tmp_path, shards=2, cache=False, spend_max_usd=0.004, **SAYS_PRICES) as (
+        app,
+        release_id,
+        provider,
+    ):
         shards = shards_of(app, release_id)
         asked = [ask(app, release_id, part, stable=shards.stable, side_by_side=2) for part in shards.parts]
         assert len(provider.asked) <= 6, "an answer costs 0.001 USD"
@@ -106,9 +112,30 @@ def test_a_budget_is_divided_and_when_it_is_spent_the_release_is_told_so(tmp_pat
             judge(app, release_id, asked, stable=shards.stable, examine=fine)
 
 
+def test_a_limit_that_could_not_be_kept_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    with release(tmp_path, shards=2, spend_max_usd=1.0) as (app, release_id, provider):
+        with pytest.raises(ConfigError, match="suite support may cost") as caught:
+            split(app, release_id, examine=fine)
+        assert [problem.key for problem in caught.value.problems] == ['models."sim-1".price_in']
+        assert "allow_unpriced" in str(caught.value)
+        assert provider.asked == []
+
+
+def test_more_shards_than_calls_wait_for_each_other(tmp_path: Path) -> None:
+    with release(tmp_path, shards=7) as (app, release_id, _):
+        shards = shards_of(app, release_id)
+        assert (len(shards.parts), shards.side_by_side) == (7, 3), "the provider takes 3 calls at a time"
+        assert [len(wave) for wave in shards.waves()] == [3, 3, 1]
+        assert [part for wave in shards.waves() for part in wave] == list(shards.parts)
+
+
 def test_what_other_shards_cost_is_not_counted_towards_the_budget_of_one(tmp_path: Path) -> None:
     # 42 answers for 0.042 USD; the first shard may spend 18/42 of 0.05 and needs 0.018.
-    with release(tmp_path, shards=3, cache=False, spend_max_usd=0.05) as (app, release_id, provider):
+    with release(tmp_path, shards=3, cache=False, spend_max_usd=0.05, **SAYS_PRICES) as (
+        app,
+        release_id,
+        provider,
+    ):
         shards = shards_of(app, release_id)
         for part in reversed(shards.parts):
             ask(app, release_id, part, stable=shards.stable, side_by_side=3)

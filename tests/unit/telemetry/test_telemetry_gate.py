@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from promptship.adapters.database import connect
 from promptship.adapters.telemetry import SpoolMeasurements
 from promptship.routing.observation import Observation
 from tests.support.ledger_stores import migrated_file
@@ -105,6 +106,29 @@ def test_refusals_that_are_measured_in_one_arm_only(telemetry: Telemetry) -> Non
     )
 
 
+def test_costs_that_are_known_in_one_arm_only(telemetry: Telemetry) -> None:
+    rows = [served(second, "candidate") for second in range(60)]
+    telemetry.take_in(*rows, *(served(second, cost_usd=0.1) for second in range(60)))
+
+    assert problems(telemetry) == (
+        "costs were known for 0% of candidate's and 100% of stable's answers: their means cannot be compared",
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [("cost_usd", 101.0, "per million tokens"), ("tokens_out", 2_000_000, "counted")],
+)
+def test_amounts_that_cannot_be_true(telemetry: Telemetry, field: str, value: float, words: str) -> None:
+    sound, odd = ({field: of} for of in (type(value)(1), value))
+    telemetry.take_in(*(row.model_copy(update=sound) for row in traffic()))
+    assert problems(telemetry) == ()
+    telemetry.take_in(*(row.model_copy(update=odd) for row in traffic(3)))
+
+    (problem,) = problems(telemetry)
+    assert words in problem
+
+
 def test_a_clock_that_is_ahead(telemetry: Telemetry) -> None:
     telemetry.take_in(*traffic(), *(served(60 + 301 + second) for second in range(5)))
 
@@ -154,3 +178,30 @@ def test_the_examination_is_json_for_the_audit_and_holds_no_ids(telemetry: Telem
     text = json.dumps(examination.results)
     assert len(examination.results) == 2
     assert rows[0].id not in text
+
+
+def test_the_page_of_a_stage_is_kept_and_an_old_one_removed(telemetry: Telemetry, tmp_path: Path) -> None:
+    engine = connect(telemetry.url)
+    measurements = SpoolMeasurements(
+        engine, telemetry.spool, telemetry.clock, bucket_s=10.0, docs=tmp_path / "docs", keep_spool_s=3600
+    )
+    telemetry.take_in(*traffic())
+    for seconds in (60, 600):
+        measurements.check(RELEASE, 0, as_of=at(seconds))
+    pages = sorted((tmp_path / "docs").iterdir())
+    assert [page.name for page in pages] == [
+        f"{RELEASE}-stage-0-profile.html",
+        f"{RELEASE}-stage-0-sample.html",
+    ]
+    assert "candidate_silence_s" in pages[0].read_text()
+    assert "no request of the" not in pages[0].read_text() or "http" not in pages[0].read_text()
+
+    telemetry.clock.turn(
+        seconds=max(page.stat().st_mtime for page in pages) - telemetry.clock.now().timestamp() + 3599
+    )
+    measurements.tidy()
+    assert len(list((tmp_path / "docs").iterdir())) == 2
+    telemetry.clock.turn(seconds=2)
+    measurements.tidy()
+    assert list((tmp_path / "docs").iterdir()) == []
+    engine.dispose()

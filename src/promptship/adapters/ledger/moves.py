@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+from pydantic import ValidationError
+
 from promptship.errors import Conflict, IllegalTransition, NotFound
 from promptship.ports import RouteChange
 from promptship.release.events import PHASE_AFTER, Fact, Requested, StageStarted
 from promptship.release.phase import Phase, step
+from promptship.release.policy import Experiment
 from promptship.routing.table import Route, Split
 
 WITHOUT_VERDICT: Final = frozenset({Phase.FAILED, Phase.CANCELLED, Phase.SUPERSEDED})
@@ -20,6 +23,8 @@ PREFIX_CHARACTERS_MIN = 6
 """Shortest prefix of a digest that names a version."""
 ADOPTED = "adopted: it is what production served already"
 """Reason of a route that began without a release."""
+NAMED_SAFE = "named as what the kill switch serves: {}"
+KILLED, REVIVED = "kill switch on: {}", "kill switch off: {}"
 
 
 def release_ids(prompt: str, commit: str, attempt: int) -> Iterator[str]:
@@ -123,13 +128,36 @@ def reason_of(facts: Sequence[Fact]) -> str:
 
 def route_of(
     *, prompt: str, revision: int, stable: str | None, stable_commit: str, release_id: str | None, candidate: str | None,
-    stage: int | None, share: float, salt: str, lease_until: datetime | None, now: datetime,
+    stage: int | None, share: float, salt: str, lease_until: datetime | None, policy: str | None, killed: str | None,
+    safe: str | None, now: datetime,  # noqa: ARG001 - what the kill switch is to serve does not serve
 ) -> Route:  # fmt: skip
-    """The route as it is sent: the lease becomes the seconds that are left of it now, 0 once it has lapsed."""
+    """The route as it is kept: the lease becomes the seconds that are left of it now, 0 once it has lapsed.
+
+    A policy that cannot be read (a newer program wrote it) leaves no canary: nobody gets a candidate whose rules are not known.
+    """
     split = None
-    if candidate is not None and release_id is not None and stage is not None:
+    readable, rules = _policy(policy)
+    if candidate is not None and release_id is not None and stage is not None and readable:
         left_s = (lease_until - now).total_seconds() if lease_until is not None else 0.0
         split = Split(
-            release_id=release_id, candidate=candidate, stage=stage, share=share, salt=salt, lease_s=max(0.0, left_s)
+            release_id=release_id, candidate=candidate, stage=stage, share=share, salt=salt, lease_s=max(0.0, left_s),
+            policy=rules,
         )  # fmt: skip
-    return Route(prompt=prompt, revision=revision, stable=stable, commit=stable_commit, split=split)
+    return Route(
+        prompt=prompt, revision=revision, stable=stable, commit=stable_commit, split=split, killed=killed
+    )
+
+
+def policy_text(policy: Experiment | None) -> str | None:
+    """A policy as it is kept."""
+    return None if policy is None else policy.model_dump_json()
+
+
+def _policy(text: str | None) -> tuple[bool, Experiment | None]:
+    """Whether it can be read, and the policy."""
+    if text is None:
+        return True, None
+    try:
+        return True, Experiment.model_validate_json(text)
+    except ValidationError:
+        return False, None

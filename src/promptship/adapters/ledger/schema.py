@@ -82,6 +82,9 @@ routes = Table(
     Column("share", Float, nullable=False),
     Column("salt", String, nullable=False),
     Column("lease_until", Moment),
+    Column("policy", Text),  # of the experiment, as JSON
+    Column("killed", String),  # digest that the kill switch serves, whatever the rest says
+    Column("safe", String),  # digest that it is to serve
 )  # fmt: skip
 
 route_history = Table(
@@ -96,6 +99,11 @@ route_history = Table(
     Column("release_id", String),
     Column("actor", String, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("policy", Text),
+    Column("killed", String),
+    Column("safe", String),
+    Column("prev", String),
+    Column("hash", String),  # `route_chain`; NULL before there was one
     Index(None, "prompt", "revision"),
 )  # fmt: skip
 

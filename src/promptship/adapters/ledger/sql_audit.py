@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, func, select, type_coerce
 
 from promptship.adapters.database import Moment, moment, reading
-from promptship.adapters.ledger import chain
+from promptship.adapters.ledger import chain, route_chain
 from promptship.adapters.ledger.schema import events, releases, route_history, routes, versions
 from promptship.errors import NotFound
 from promptship.ports import AuditReport
@@ -39,19 +39,20 @@ def verify(engine: Engine, release_id: str | None) -> AuditReport:
     with reading(engine) as connection, _undecodable_allowed(connection):
         unseen = {row.id: row for row in connection.execute(heads)}
         told = {row.id: (row.seq, row.head_hash) for row in unseen.values()}
+        known = len(told)
         rows = connection.execute(links.execution_options(yield_per=_ROWS_AT_ONCE))
         for one, group in groupby(rows, key=lambda row: str(row.release_id)):
             reader = _Reader(group)
             problems += _audit(one, unseen.pop(one, None), reader)
             counted += reader.count
         if release_id is None:
-            problems += [*_contents(connection), *_served(connection)]
+            broken, heads_of_routes = _routes_audited(connection)
+            problems += [*_contents(connection), *_served(connection), *broken]
+            told |= heads_of_routes
     problems += [problem for one, head in unseen.items() for problem in _audit(one, head, _Reader(iter(())))]
     if release_id is not None and not told and not counted:
         raise NotFound(f"no release {release_id}")
-    return AuditReport(
-        releases=len(told), events=counted, problems=tuple(problems), head=chain.head_over(told)
-    )
+    return AuditReport(releases=known, events=counted, problems=tuple(problems), head=chain.head_over(told))
 
 
 class _Reader:
@@ -65,6 +66,20 @@ class _Reader:
         for row in self._rows:
             self.count += 1
             yield chain.Link(**{**row._mapping, "at": moment(row.at)})  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+class _Changes:
+    """Changes of one route, and the head of their chain once they were read."""
+
+    def __init__(self, rows: Iterator[Row[*tuple[Any, ...]]]) -> None:
+        self._rows = rows
+        self.revision = 0
+        self.hash: str | None = None
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in self._rows:
+            self.revision, self.hash = row.revision, row.hash
+            yield {**row._mapping, "at": moment(row.at)}  # noqa: SLF001 - SQLAlchemy's public name for it
 
 
 def _audit(release_id: str, row: Row[*tuple[Any, ...]] | None, reader: _Reader) -> tuple[str, ...]:
@@ -92,7 +107,7 @@ def _contents(connection: Connection) -> Iterator[str]:
 
 def _served(connection: Connection) -> Iterator[str]:
     """Routes that are not what the last entry of their history says."""
-    same = ("revision", "prompt", "stable", "candidate", "share")
+    same = ("revision", "prompt", "stable", "candidate", "share", "policy", "killed", "safe")
     newest = select(func.max(route_history.c.revision)).group_by(route_history.c.prompt)
     entries = select(*(route_history.c[name] for name in same)).where(route_history.c.revision.in_(newest))
     told = {row.prompt: tuple(row) for row in connection.execute(entries)}
@@ -100,6 +115,27 @@ def _served(connection: Connection) -> Iterator[str]:
     for prompt in sorted(told.keys() | kept.keys()):
         if told.get(prompt) != kept.get(prompt):
             yield f"route of {prompt}: is not what its history says"
+
+
+def _routes_audited(connection: Connection) -> tuple[list[str], dict[str, tuple[int, str]]]:
+    """What does not hold in the chains of route changes, and the head of each chain."""
+    problems: list[str] = []
+    heads: dict[str, tuple[int, str]] = {}
+    query = select(*(_raw(column) for column in route_history.c))
+    rows = connection.execute(
+        query.order_by(route_history.c.prompt, route_history.c.revision).execution_options(
+            yield_per=_ROWS_AT_ONCE
+        )
+    )
+    for prompt, group in groupby(rows, key=lambda row: str(row.prompt)):
+        changes = _Changes(group)
+        try:
+            problems += route_chain.audit(changes)
+        except (TypeError, ValueError, OverflowError) as error:
+            problems.append(f"route of {prompt}: its history cannot be read: {error}")
+        if changes.hash is not None:
+            heads[f"route:{prompt}"] = (changes.revision, changes.hash)
+    return problems, heads
 
 
 def _raw(column: Column[Any]) -> ColumnElement[Any]:

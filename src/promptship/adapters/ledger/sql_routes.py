@@ -15,10 +15,11 @@ from sqlalchemy import insert, or_, select, update
 from promptship.adapters.database import insert_into, reading, writing
 from promptship.adapters.ledger import moves
 from promptship.adapters.ledger.chain import canonical
+from promptship.adapters.ledger.route_chain import change_hash
 from promptship.adapters.ledger.schema import route_history, route_revision, routes, versions
-from promptship.errors import Conflict
+from promptship.errors import Conflict, NotFound
 from promptship.ports import Clock, RouteChange, RouteRecord
-from promptship.routing.table import Route, RoutingTable, Version
+from promptship.routing.table import Route, RoutingTable, Version, as_served, digests
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row
@@ -35,17 +36,13 @@ class Because:
 
 
 def apply(connection: Connection, change: RouteChange, because: Because) -> int:
-    """Change a route inside the caller's transaction; returns its new revision.
+    """Change a route inside the caller's transaction; returns its new revision. The kill switch stays as it is.
 
     Raises:
         Conflict: the route is not at `expected_revision`.
         NotFound: a version it names was never kept.
     """
-    connection.execute(update(route_revision).values(value=route_revision.c.value + 1))
-    revision = _revision(connection)
-    current = connection.execute(
-        select(routes.c.revision, routes.c.stable).where(routes.c.prompt == change.prompt).with_for_update()
-    ).one_or_none()
+    revision, current = _taken(connection, change.prompt)
     moves.check_revision(change, current.revision if current else 0)
     named = [digest for digest in (change.stable, change.candidate) if digest is not None]
     known = connection.scalars(select(versions.c.digest).where(versions.c.digest.in_(named))).all()
@@ -53,18 +50,34 @@ def apply(connection: Connection, change: RouteChange, because: Because) -> int:
     row = {
         "revision": revision, "stable": change.stable, "stable_commit": change.commit, "release_id": change.release_id,
         "candidate": change.candidate, "stage": change.stage, "share": change.share, "salt": change.salt,
-        "lease_until": change.lease_until,
+        "lease_until": change.lease_until, "policy": moves.policy_text(change.policy),
     }  # fmt: skip
     upsert = insert_into(connection, routes).values(prompt=change.prompt, **row)
     connection.execute(upsert.on_conflict_do_update(index_elements=[routes.c.prompt], set_=row))
-    connection.execute(
-        insert(route_history).values(
-            revision=revision, prompt=change.prompt, at=because.at, stable=change.stable,
-            previous=current.stable if current else None, candidate=change.candidate, share=change.share,
-            release_id=because.release_id, actor=because.actor, reason=because.reason,
-        )
-    )  # fmt: skip
+    _note(connection, change.prompt, current.stable if current else None, because)
     return revision
+
+
+def _taken(connection: Connection, prompt: str) -> tuple[int, Row[*tuple[Any, ...]] | None]:
+    """The next revision, and the route as it is now, locked until the transaction ends."""
+    connection.execute(update(route_revision).values(value=route_revision.c.value + 1))
+    query = select(routes).where(routes.c.prompt == prompt).with_for_update()
+    return _revision(connection), connection.execute(query).one_or_none()
+
+
+def _note(connection: Connection, prompt: str, previous: str | None, because: Because) -> None:
+    """Add what the route is now to its history, chained to the change before."""
+    told = ("revision", "stable", "candidate", "share", "policy", "killed", "safe")
+    now = connection.execute(
+        select(*(routes.c[name] for name in told)).where(routes.c.prompt == prompt)
+    ).one()
+    before = select(route_history.c.hash).where(route_history.c.prompt == prompt)
+    last = connection.scalar(before.order_by(route_history.c.revision.desc()).limit(1))
+    row = {
+        "prompt": prompt, **now._mapping, "previous": previous, "at": because.at, "release_id": because.release_id,  # noqa: SLF001
+        "actor": because.actor, "reason": because.reason, "prev": last or "",
+    }  # fmt: skip
+    connection.execute(insert(route_history).values(**row, hash=change_hash(row)))
 
 
 class SqlRoutes:
@@ -83,17 +96,15 @@ class SqlRoutes:
     def table(self) -> RoutingTable:
         with reading(self._engine) as connection:
             rows = connection.execute(select(routes)).all()
-            named = {digest for row in rows for digest in (row.stable, row.candidate) if digest is not None}
+            served = {row.prompt: as_served(self._route(row)) for row in rows}
+            named = {digest for route in served.values() for digest in digests(route)}
             kept = {digest: self._kept[digest] for digest in named & self._kept.keys()}
             unread = select(versions).where(versions.c.digest.in_(named - kept.keys()))
             if named != kept.keys():
                 kept |= {row.digest: _version(row) for row in connection.execute(unread)}
         self._kept = kept
-        return RoutingTable(
-            revision=max((row.revision for row in rows), default=0),
-            routes={row.prompt: self._route(row) for row in rows},
-            versions=kept,
-        )
+        revision = max((row.revision for row in rows), default=0)
+        return RoutingTable(revision=revision, routes=served, versions=kept)
 
     def revision(self) -> int:
         with reading(self._engine) as connection:
@@ -126,6 +137,23 @@ class SqlRoutes:
             revision = apply(connection, change, Because(actor=actor, at=at, reason=moves.ADOPTED))
         return Route(prompt=prompt, revision=revision, stable=version.digest, commit=version.commit)
 
+    def name_safe(self, prompt: str, version: Version, *, actor: str, at: datetime) -> None:
+        with writing(self._engine) as connection:
+            _keep(connection, version)
+            reason = moves.NAMED_SAFE.format(version.digest[:12])
+            _switch(connection, prompt, {"safe": version.digest}, Because(actor=actor, at=at, reason=reason))
+
+    def safe(self, prompt: str) -> str | None:
+        with reading(self._engine) as connection:
+            return connection.scalar(select(routes.c.safe).where(routes.c.prompt == prompt))
+
+    def kill(self, prompt: str, version: str | None, *, actor: str, at: datetime, reason: str) -> Route:
+        told = (moves.REVIVED if version is None else moves.KILLED).format(reason)
+        with writing(self._engine) as connection:
+            _switch(connection, prompt, {"killed": version}, Because(actor=actor, at=at, reason=told))
+            row = connection.execute(select(routes).where(routes.c.prompt == prompt)).one()
+        return self._route(row)
+
     def history(self, prompt: str) -> Sequence[RouteRecord]:
         query = select(route_history).where(route_history.c.prompt == prompt)
         with reading(self._engine) as connection:
@@ -133,13 +161,28 @@ class SqlRoutes:
         return tuple(
             RouteRecord(
                 revision=row.revision, at=row.at, stable=row.stable, previous=row.previous, candidate=row.candidate,
-                share=row.share, release_id=row.release_id, actor=row.actor, reason=row.reason,
+                share=row.share, release_id=row.release_id, actor=row.actor, reason=row.reason, killed=row.killed,
+                hash=row.hash or "",
             )
             for row in rows
         )  # fmt: skip
 
     def _route(self, row: Row[*tuple[Any, ...]]) -> Route:
         return moves.route_of(**row._mapping, now=self._clock.now())  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
+def _switch(connection: Connection, prompt: str, change: dict[str, str | None], because: Because) -> None:
+    """Change what is above the route: the kill switch. Whoever decided on the route before must read it again."""
+    revision, current = _taken(connection, prompt)
+    if current is None:
+        raise NotFound(f"no prompt {prompt} is being served")
+    for digest in change.values():
+        known = select(versions.c.digest).where(versions.c.digest == digest)
+        if digest is not None and connection.scalar(known) is None:
+            raise NotFound(f"no version {digest} in the ledger")
+    row = {"revision": revision, **change}
+    connection.execute(update(routes).where(routes.c.prompt == prompt).values(row))
+    _note(connection, prompt, current.stable, because)
 
 
 def _revision(connection: Connection) -> int:

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from promptship.adapters.ledger import chain, moves
+from promptship.adapters.ledger.route_chain import change_hash
 from promptship.errors import Conflict, NotFound
 from promptship.ports import AuditReport, Clock, ReleaseSummary, RouteChange, RouteRecord
 from promptship.release.events import Event, Fact, Requested
 from promptship.release.phase import OPEN, Phase
-from promptship.routing.table import Route, RoutingTable, Version
+from promptship.routing.table import Route, RoutingTable, Version, as_served, digests
 
 
 class MemoryRoutes:
@@ -35,12 +36,12 @@ class MemoryRoutes:
 
     def table(self) -> RoutingTable:
         with self.lock:
-            routes = {
-                prompt: moves.route_of(**row, now=self._clock.now()) for prompt, row in self._rows.items()
+            now = self._clock.now()
+            served = {prompt: as_served(moves.route_of(**row, now=now)) for prompt, row in self._rows.items()}
+            versions = {
+                digest: self._versions[digest] for route in served.values() for digest in digests(route)
             }
-            named = {row[arm] for row in self._rows.values() for arm in ("stable", "candidate")} - {None}
-            versions = {digest: self._versions[digest] for digest in named}
-            return RoutingTable(revision=self.revision(), routes=routes, versions=versions)
+            return RoutingTable(revision=self.revision(), routes=served, versions=versions)
 
     def revision(self) -> int:
         return len(self._history)
@@ -91,15 +92,78 @@ class MemoryRoutes:
         """Change a route. The caller holds `lock` when it has more to write."""
         with self.lock:
             self.check(change)
-            before = self._rows.get(change.prompt)
-            row = asdict(change) | {"revision": len(self._history) + 1, "stable_commit": change.commit}
+            before = self._rows.get(change.prompt, {})
+            row = asdict(change) | {
+                "stable_commit": change.commit,
+                "policy": moves.policy_text(change.policy),
+            }
+            row |= {name: before.get(name) for name in ("killed", "safe")}
             del row["expected_revision"], row["commit"]
-            self._rows[change.prompt] = row
-            record = RouteRecord(
-                revision=row["revision"], at=at, stable=change.stable, previous=before["stable"] if before else None,
-                candidate=change.candidate, share=change.share, release_id=release_id, actor=actor, reason=reason,
-            )  # fmt: skip
-            self._history.append((change.prompt, record))
+            self._note(row, before.get("stable"), actor=actor, at=at, reason=reason, release_id=release_id)
+
+    def name_safe(self, prompt: str, version: Version, *, actor: str, at: datetime) -> None:
+        with self.lock:
+            self._row(prompt)
+            self.keep_version(version)
+            reason = moves.NAMED_SAFE.format(version.digest[:12])
+            self._switch(prompt, {"safe": version.digest}, actor=actor, at=at, reason=reason)
+
+    def safe(self, prompt: str) -> str | None:
+        with self.lock:
+            found: str | None = self._rows.get(prompt, {}).get("safe")
+            return found
+
+    def kill(self, prompt: str, version: str | None, *, actor: str, at: datetime, reason: str) -> Route:
+        told = (moves.REVIVED if version is None else moves.KILLED).format(reason)
+        with self.lock:
+            if version is not None and version not in self._versions:
+                raise NotFound(f"no version {version} in the ledger")
+            self._switch(prompt, {"killed": version}, actor=actor, at=at, reason=told)
+            return moves.route_of(**self._rows[prompt], now=self._clock.now())
+
+    def _switch(
+        self, prompt: str, change: dict[str, str | None], *, actor: str, at: datetime, reason: str
+    ) -> None:
+        before = self._row(prompt)
+        self._note({**before, **change}, before["stable"], actor=actor, at=at, reason=reason)
+
+    def _note(
+        self,
+        row: dict[str, Any],
+        previous: str | None,
+        *,
+        actor: str,
+        at: datetime,
+        reason: str,
+        release_id: str | None = None,
+    ) -> None:
+        row["revision"] = len(self._history) + 1
+        self._rows[row["prompt"]] = row
+        told: dict[str, Any] = {
+            name: row[name] for name in ("revision", "stable", "candidate", "share", "killed")
+        }
+        said: dict[str, Any] = {
+            "at": at,
+            "previous": previous,
+            "release_id": release_id,
+            "actor": actor,
+            "reason": reason,
+        }
+        last = next((record.hash for of, record in reversed(self._history) if of == row["prompt"]), "")
+        chained = {
+            "prompt": row["prompt"],
+            **told,
+            **said,
+            "policy": row["policy"],
+            "safe": row["safe"],
+            "prev": last,
+        }
+        self._history.append((row["prompt"], RouteRecord(**told, **said, hash=change_hash(chained))))
+
+    def _row(self, prompt: str) -> dict[str, Any]:
+        if prompt not in self._rows:
+            raise NotFound(f"no prompt {prompt} is being served")
+        return self._rows[prompt]
 
     def _revision_of(self, prompt: str) -> int:
         row = self._rows.get(prompt)

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from promptship.canary.evidence import (
     ArmCounts,
+    ArmUnits,
     Baseline,
     Counts,
     Health,
     Histogram,
     LatencyCounts,
     StageCounts,
+    UnitSums,
+    Values,
 )
+from promptship.canary.scale import amount_bin, score_bin
 from promptship.errors import NotFound
-from promptship.ports import IngestReport
-from promptship.routing.observation import Arm, Feedback, Observation
+from promptship.ports import IngestReport, TidyReport
+from promptship.routing.observation import Arm, Feedback, Observation, Score
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ARMS: Final[tuple[Arm, ...]] = ("candidate", "stable")
+_LATENCIES: Final = ("latency", "latency_p95")
 _HISTORY_BUCKET_MS: Final = 300_000
 _RATES: Final[dict[str, Callable[[Observation], bool | None]]] = {
     "error_rate": lambda row: row.error,
@@ -35,11 +41,12 @@ class MemoryMeasurements:
     def __init__(self, *, bucket_s: float = 10.0) -> None:
         self.health = Health()
         self._bucket_ms = max(1, round(bucket_s * 1000))
-        self._spool: list[Observation | Feedback] = []
+        self._spool: list[Observation | Feedback | Score] = []
         self._rows: dict[str, Observation] = {}
         self._said: dict[tuple[str, str, int, str], Feedback] = {}
+        self._scored: dict[tuple[str, str], Score] = {}
 
-    def write(self, record: Observation | Feedback) -> bool:
+    def write(self, record: Observation | Feedback | Score) -> bool:
         """Append to the spool."""
         self._spool.append(record)
         return True
@@ -47,28 +54,37 @@ class MemoryMeasurements:
     def ingest(self) -> IngestReport:
         """Take in everything written so far; the same record twice counts once."""
         spool, self._spool = self._spool, []
-        before = len(self._rows), len(self._said)
+        before = len(self._rows), len(self._said), len(self._scored)
         for record in spool:
             if isinstance(record, Observation):
                 self._rows.setdefault(record.id, record)
+            elif isinstance(record, Score):
+                self._scored.setdefault((record.request, record.name), record)
             else:
                 self._said.setdefault((record.request, record.kind, record.at_ms, record.id), record)
         observations, feedback = len(self._rows) - before[0], len(self._said) - before[1]
+        scores = len(self._scored) - before[2]
         return IngestReport(
-            observations=observations, feedback=feedback, duplicates=len(spool) - observations - feedback
-        )
+            observations=observations, feedback=feedback, scores=scores,
+            duplicates=len(spool) - observations - feedback - scores,
+        )  # fmt: skip
 
     def counts(
         self, release_id: str, stage: int, *, matures_after_s: dict[str, float], as_of: datetime
     ) -> StageCounts:
         """See `promptship.ports.Measurements.counts` and `promptship.adapters.telemetry.counts`."""
         now = _ms(as_of)
-        everything = [row for row in self._rows.values() if (row.release, row.stage) == (release_id, stage)]
-        said = [words for words in self._said.values() if (words.release, words.stage) == (release_id, stage)]
+        place = (release_id, stage)
+        everything = [row for row in self._rows.values() if (row.release, row.stage) == place]
+        said = [words for words in self._said.values() if (words.release, words.stage) == place]
+        scored = [score for score in self._scored.values() if (score.release, score.stage) == place]
+        requests = {arm: Counts(requests=_n(((row.arm, True) for row in everything), arm)) for arm in _ARMS}
         rates: dict[str, ArmCounts] = {}
+        means: dict[str, Values] = {}
         latency = None
+        patience = max([matures_after_s.get(name, 0.0) for name in _LATENCIES])
         for metric, matures_s in matures_after_s.items():
-            matures = round(matures_s * 1000)
+            matures = round((patience if metric in _LATENCIES else matures_s) * 1000)
             rows = [row for row in everything if self._ripe(row.at_ms, row.release, matures, now)]
             words = [
                 one
@@ -77,15 +93,29 @@ class MemoryMeasurements:
                 and one.at_ms <= now
                 and (not matures or one.at_ms - one.request_at_ms <= matures)
             ]
-            if metric == "latency_p95":
+            scores = [one for one in scored if self._ripe(one.request_at_ms, one.release, matures, now)]
+            if metric in _LATENCIES:
                 bins = {arm: _histogram(row for row in rows if row.arm == arm) for arm in _ARMS}
                 latency = LatencyCounts(**bins) if rows else None
-                continue
-            arms = self._count(metric, rows, words, now)
-            if any(counts.requests for counts in arms.values()):
-                rates[metric] = ArmCounts(**arms)
-        requests = {arm: Counts(requests=sum(row.arm == arm for row in everything)) for arm in _ARMS}
-        return StageCounts(rates=rates, latency=latency, requests=ArmCounts(**requests))
+            elif _is_mean(metric):
+                values = {arm: _values(metric, rows, scores, {arm}) for arm in _ARMS}
+                if any(histogram.buckets for histogram in values.values()):
+                    means[metric] = Values(**values)
+            else:
+                arms = self._count(metric, rows, words, scores, now)
+                if any(counts.requests for counts in arms.values()):
+                    rates[metric] = ArmCounts(**arms)
+        units = {
+            metric: self._units(metric, everything, said, scored, measured=metric in rates)
+            for metric in matures_after_s
+        }
+        units = {metric: arms for metric, arms in units.items() if arms.candidate.units or arms.stable.units}
+        named = {(row.arm, row.unit) for row in everything if row.unit is not None}
+        assigned = {arm: Counts(requests=sum(one == arm for one, _ in named)) for arm in _ARMS}
+        return StageCounts(
+            rates=rates, latency=latency, means=means, requests=ArmCounts(**requests), units=units,
+            assigned=ArmCounts(**assigned) if named else None,
+        )  # fmt: skip
 
     def baseline(self, version: str, metrics: Sequence[str], *, as_of: datetime, window_s: float) -> Baseline:
         """See `promptship.ports.Measurements.baseline` and `promptship.adapters.telemetry.counts`."""
@@ -103,14 +133,25 @@ class MemoryMeasurements:
             and one.at_ms <= now
             and self._past(one.request_at_ms, one.release, since, now)
         ]
+        scores = [
+            one
+            for one in self._scored.values()
+            if one.version == version and self._past(one.request_at_ms, one.release, since, now)
+        ]
         rates: dict[str, Counts] = {}
+        means: dict[str, Histogram] = {}
         for metric in metrics:
-            arms = {} if metric == "latency_p95" else self._count(metric, rows, words, now)
-            if requests := sum(counts.requests for counts in arms.values()):
-                rates[metric] = Counts(
-                    requests=requests, events=sum(counts.events for counts in arms.values())
-                )
-        return Baseline(rates=rates, latency=_histogram(rows) if "latency_p95" in metrics else Histogram())
+            if _is_mean(metric):
+                histogram = _values(metric, rows, scores, set(_ARMS))
+                if histogram.buckets:
+                    means[metric] = histogram
+            elif metric not in _LATENCIES:
+                arms = self._count(metric, rows, words, scores, now)
+                if requests := sum(counts.requests for counts in arms.values()):
+                    events = sum(counts.events for counts in arms.values())
+                    rates[metric] = Counts(requests=requests, events=events)
+        wanted = any(name in metrics for name in _LATENCIES)
+        return Baseline(rates=rates, latency=_histogram(rows) if wanted else Histogram(), means=means)
 
     def warm_up(self) -> None:
         """Nothing to load."""
@@ -119,8 +160,12 @@ class MemoryMeasurements:
         """Whatever `health` was set to."""
         return self.health
 
+    def tidy(self) -> TidyReport:
+        """Nothing to tidy."""
+        return TidyReport()
+
     def _count(
-        self, metric: str, rows: list[Observation], words: list[Feedback], now: int
+        self, metric: str, rows: list[Observation], words: list[Feedback], scores: list[Score], now: int
     ) -> dict[Arm, Counts]:
         """Counts per arm; nothing for a kind of feedback that was never seen for these rows' prompts."""
         if metric in _RATES:
@@ -129,6 +174,11 @@ class MemoryMeasurements:
                 arm: Counts(requests=_n(measured, arm), events=measured.count((arm, True))) for arm in _ARMS
             }
         word, _, kind = metric.partition(":")
+        if word == "check":
+            checked = [(one.arm, not one.passed) for one in scores if one.name == kind]
+            return {
+                arm: Counts(requests=_n(checked, arm), events=checked.count((arm, True))) for arm in _ARMS
+            }
         if word != "feedback" or not kind:
             raise NotFound(f"metric {metric} is not measured here")
         prompts = {row.prompt for row in rows}
@@ -136,16 +186,48 @@ class MemoryMeasurements:
             one.prompt in prompts and one.kind == kind and one.at_ms <= now for one in self._said.values()
         ):
             return {}
-        last: dict[str, Feedback] = {}
-        for one in sorted(words, key=lambda one: (one.at_ms, one.id)):
-            if one.kind == kind:
-                last[one.request] = one
+        last = _last(words, kind)
         served = [(row.arm, True) for row in rows]
         harmed = [(one.arm, True) for one in last.values() if one.value]
         return {
             arm: Counts(requests=_n(served, arm), events=min(_n(harmed, arm), _n(served, arm)))
             for arm in _ARMS
         }
+
+    def _units(
+        self,
+        metric: str,
+        rows: list[Observation],
+        words: list[Feedback],
+        scores: list[Score],
+        *,
+        measured: bool,
+    ) -> ArmUnits:
+        """Requests and bad ones of each unit, whatever the maturity."""
+        pairs: dict[Arm, dict[str, list[int]]] = {arm: {} for arm in _ARMS}
+        word, _, kind = metric.partition(":")
+
+        def add(one: Observation | Feedback | Score, measured: int, bad: bool) -> None:
+            if one.unit is not None:
+                pair = pairs[one.arm].setdefault(one.unit, [0, 0])
+                pair[0] += measured
+                pair[1] += bad
+
+        if metric in _RATES:
+            for row in rows:
+                told = _RATES[metric](row)
+                add(row, int(told is not None), bool(told))
+        elif word == "check":
+            for score in scores:
+                add(score, int(score.name == kind), score.name == kind and not score.passed)
+        elif word == "feedback" and (
+            measured or any(one.kind == kind and one.unit is not None for one in words)
+        ):
+            for row in rows:
+                add(row, 1, bad=False)
+            for one in _last(words, kind).values():
+                add(one, 0, one.value)
+        return ArmUnits(**{arm: _six(list(units.values())) for arm, units in pairs.items()})
 
     def _bucket(self, at_ms: int, release: str | None) -> tuple[int, int]:
         width = self._bucket_ms if release is not None else max(self._bucket_ms, _HISTORY_BUCKET_MS)
@@ -160,7 +242,42 @@ class MemoryMeasurements:
         return end > since and (start <= now if release is None else end <= now)
 
 
-def _n(pairs: list[tuple[Arm, bool]], arm: Arm) -> int:
+def _is_mean(metric: str) -> bool:
+    return metric in {"cost_usd", "tokens_out"} or metric.startswith("score:")
+
+
+def _values(metric: str, rows: list[Observation], scores: list[Score], arms: set[Arm]) -> Histogram:
+    name = metric.removeprefix("score:")
+    numbers = (
+        [score_bin(one.value) for one in scores if one.arm in arms and one.name == name]
+        if name != metric
+        else [
+            amount_bin(value)
+            for row in rows
+            if row.arm in arms and (value := getattr(row, metric)) is not None
+        ]
+    )
+    return Histogram(buckets=dict(Counter(numbers)))
+
+
+def _last(words: list[Feedback], kind: str) -> dict[str, Feedback]:
+    """What was said last about each request."""
+    last: dict[str, Feedback] = {}
+    for one in sorted(words, key=lambda one: (one.at_ms, one.id)):
+        if one.kind == kind:
+            last[one.request] = one
+    return last
+
+
+def _six(pairs: list[list[int]]) -> UnitSums:
+    return UnitSums(
+        units=sum(n > 0 for n, _ in pairs), requests=sum(n for n, _ in pairs), events=sum(s for _, s in pairs),
+        requests_squared=sum(n * n for n, _ in pairs), events_squared=sum(s * s for _, s in pairs),
+        products=sum(n * s for n, s in pairs),
+    )  # fmt: skip
+
+
+def _n(pairs: Iterable[tuple[Arm, bool]], arm: Arm) -> int:
     return sum(one == arm for one, _ in pairs)
 
 

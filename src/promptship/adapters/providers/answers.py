@@ -25,6 +25,8 @@ _OVERLOADED: Final = 529
 _THROTTLED: Final = frozenset({429, _OVERLOADED})
 _NO_MONEY: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 """429 that no waiting mends."""
+_NO_MODEL: Final = "model_not_found"
+"""OpenAI says so with a 404, and with a 403 to a key that may not use the model: the key is good for others."""
 _KEY_LENGTH_MIN: Final = 6
 _NOT_READ: Final = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 
@@ -43,7 +45,7 @@ def read(
     Raises:
         Unavailable: 408, 409, 425, 429 and 529 (both `throttled`, with `retry_after_s`), 3xx, 5xx, or a 200 that is no answer: HTML,
             empty, cut, JSON of another shape.
-        Refused: 401 or 403, or no money left.
+        Refused: 401 or 403 (but not because of the model), or no money left.
         ConfigError: any other 4xx.
     """
     value = json_of(body)
@@ -76,10 +78,11 @@ def failure(target: Target, *, status: int, headers: Mapping[str, str], value: A
     """The error of an answer that is not 200. `value` is its JSON, None when it has none."""
     code, message = _said(value, known=[text.removeprefix("Bearer ") for _, text in target.headers])
     said = f"provider {target.provider} answered {status}{message}"
-    if status in {401, 403}:
-        return Refused(f"{said}; {target.refused}" if target.refused else said)
     if code in _NO_MONEY:
         return Refused(f"{said}; the account has no money left for it")
+    if status in {401, 403} and code != _NO_MODEL:
+        told = f"{said}; {target.refused}" if target.refused else said
+        return Refused(told, model_only=status == HTTPStatus.FORBIDDEN)
     asked_wrong = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
     if status in _LATER or not asked_wrong:
         wait_s = _retry_after(headers, value)

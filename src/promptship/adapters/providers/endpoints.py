@@ -1,16 +1,31 @@
-"""The gateway's endpoints: which OpenAI-compatible provider answers for a model, as raw address and headers."""
+"""The gateway's endpoints: where a model's provider takes calls of an API, as they are or in other words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-import httpx
+from multidict import CIMultiDict
+from yarl import URL
 
-from promptship.adapters.providers.targets import ByModel, config_error, target_of
-from promptship.settings import ProviderSettings
+from promptship.adapters.providers.dialects.azure import deployment_path
+from promptship.adapters.providers.targets import Spoken, Targets, config_error
+from promptship.routing.api import Api
+from promptship.settings import ModelSettings, ProviderSettings
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
 """Never reached through a proxy, whatever the environment says."""
+TRANSLATED: Final = frozenset({"anthropic", "gemini"})
+"""Kinds whose chat is asked in their own words."""
+_RAW: Final[Mapping[Api, str]] = {
+    "chat": "/chat/completions",
+    "responses": "/responses",
+    "messages": "/messages",
+    "embeddings": "/embeddings",
+}
+_KNOWN_MAX: Final = 1_000
+"""Endpoints that are remembered; models of embeddings are named by clients."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,30 +33,70 @@ class Endpoint:
     """Where calls of a model go."""
 
     provider: str
-    url: httpx.URL
-    """Of chat completions."""
-    headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
-    """Raw request headers; the key is among them, so never print them."""
-    timeout_s: float
+    url: URL
+    """Of a call that is passed on as it is."""
+    headers: CIMultiDict[str] = field(repr=False)
+    """Of every request; the key is among them, so never print them."""
+    spoken: Spoken | None = field(default=None, repr=False)
+    """The provider's own words, where the call must be translated; None: it is passed on as it is."""
 
 
-class Endpoints(ByModel[Endpoint]):
-    """The configured providers, as far as they are OpenAI-compatible."""
+class Endpoints:
+    """The configured providers, by model and API. Keys are read when a model is first asked for."""
 
-    def _built(self, name: str, settings: ProviderSettings) -> Endpoint:
-        if settings.kind != "openai":
-            raise config_error(
-                f"providers.{name}.kind",
-                repr(settings.kind),
-                "expected 'openai': the gateway passes bytes on and speaks no other dialect",
-                "serve this model from an OpenAI-compatible endpoint; evaluations can use the provider as it is",
-            )
-        target = target_of(name, settings, self._env)
-        url = httpx.URL(target.base_url + "/chat/completions")
-        headers = [
-            (b"host", url.netloc),
-            (b"accept-encoding", b"identity"),
-            (b"content-type", b"application/json"),
-        ]
-        headers += [(key.encode(), value.encode()) for key, value in target.headers]
-        return Endpoint(provider=name, url=url, headers=tuple(headers), timeout_s=settings.timeout)
+    def __init__(
+        self,
+        providers: Mapping[str, ProviderSettings],
+        models: Mapping[str, ModelSettings],
+        env: Mapping[str, str],
+    ) -> None:
+        self._targets = Targets(providers, models, env)
+        self._known: dict[tuple[str, Api], Endpoint] = {}
+
+    def of(self, model: str, api: Api = "chat") -> Endpoint:
+        """Where calls of that API go for that model.
+
+        Raises:
+            ConfigError: no provider at all, an unknown one, one whose key is not in the environment, or one that cannot be asked
+                in that API.
+        """
+        known = self._known.get((model, api))
+        if known is None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+                self._targets.forget()
+            known = self._known[model, api] = _endpoint(self._targets.of(model), model, api)
+        return known
+
+
+def _endpoint(spoken: Spoken, model: str, api: Api) -> Endpoint:
+    target = spoken.target
+    headers = CIMultiDict({"accept-encoding": "identity", "content-type": "application/json"})
+    headers.update(target.headers)
+    if api == "chat" and spoken.kind in TRANSLATED:
+        return Endpoint(provider=target.provider, url=URL(target.base_url), headers=headers, spoken=spoken)
+    path = _path(spoken, model, api)
+    if path is None:
+        raise config_error(
+            f"{target.key}.kind",
+            repr(spoken.kind),
+            f"expected a provider that the gateway can ask in the API {api!r}",
+            "evaluations can use the provider as it is"
+            if spoken.kind == "bedrock"
+            else "use another API or provider",
+        )
+    url = URL(target.base_url + path, encoded=True)
+    return Endpoint(provider=target.provider, url=url, headers=headers)
+
+
+def _path(spoken: Spoken, model: str, api: Api) -> str | None:
+    """Under the provider's address; None: it offers no such API."""
+    if spoken.kind == "openai":
+        return _RAW[api]
+    if spoken.kind == "anthropic":
+        return "/v1/messages" if api == "messages" else None
+    if spoken.kind != "azure" or api == "messages":
+        return None
+    if api == "responses":
+        return f"/openai/v1/responses?api-version={spoken.target.api_version or 'preview'}"
+    return deployment_path(spoken.target, model, "embeddings" if api == "embeddings" else "chat/completions")

@@ -66,6 +66,10 @@ class ByModel(ABC, Generic[T]):
             known = self._known[model] = self._built(name, self._providers[name])
         return known
 
+    def forget(self) -> None:
+        """Make everything anew when it is next asked for."""
+        self._known.clear()
+
     @abstractmethod
     def _built(self, name: str, settings: ProviderSettings) -> T:
         """Of one provider. Raises ConfigError."""

@@ -1,43 +1,49 @@
 """The gateway's way to a provider: the answer's head, then its bytes as they come, nothing parsed and nothing held back.
 
-It calls httpx's transport, not its client: redirects, cookies and authentication flows are no part of a chat completion and
-cost more than the rest of the call.
+Only where the provider has other words than the API the client speaks, both are translated (`translation.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import urllib.request
-from collections.abc import AsyncIterator, Sequence
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final
 
-import httpx
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
 
-from promptship.adapters.providers.endpoints import LOOPBACK, Endpoint, Endpoints
+from promptship.adapters.providers.connections import Connections, Proxies, environment_proxies, unpacked
+from promptship.adapters.providers.endpoints import Endpoint, Endpoints
+from promptship.adapters.providers.translation import Untranslatable, asked, refused
+from promptship.adapters.providers.translation_answers import MadeAnswer, TranslatedAnswer
 from promptship.errors import Unavailable
+from promptship.routing.api import Api
 
 _RETRIED: Final = frozenset({502, 503})
 RETRY_AFTER_S: Final = 0.05
 """Pause before the one second try."""
-_CONNECT_S_MAX: Final = 10.0
-_LIMITS: Final = httpx.Limits(max_connections=2000, max_keepalive_connections=500)
+_UNCONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_FAULTS: Final = (aiohttp.ClientError, OSError)
 
 
 class UpstreamAnswer:
     """An answer whose head has arrived. Read it once, then close it; closing early cuts the call off."""
 
-    def __init__(self, provider: str, response: httpx.Response) -> None:
+    __slots__ = ("_encoding", "_provider", "_response", "status")
+
+    def __init__(self, provider: str, response: aiohttp.ClientResponse) -> None:
         self._provider = provider
         self._response = response
-        self.status = response.status_code
+        self.status = response.status
         # Bytes of a compressed answer (we ask for none) are unpacked on the way, so the header must not say otherwise.
-        self._packed = "content-encoding" in response.headers
+        self._encoding: str = response.headers.get("content-encoding", "")
 
     @property
     def headers(self) -> Sequence[tuple[bytes, bytes]]:
         """Raw headers as the provider spelled them, without `content-encoding`."""
-        raw = self._response.headers.raw
-        return [pair for pair in raw if pair[0].lower() != b"content-encoding"] if self._packed else raw
+        raw = self._response.raw_headers
+        return [pair for pair in raw if pair[0].lower() != b"content-encoding"] if self._encoding else raw
 
     @property
     def content_type(self) -> str:
@@ -51,31 +57,19 @@ class UpstreamAnswer:
         Raises:
             Unavailable: the connection broke before the end, or the body cannot be unpacked.
         """
-        stream = self._response.aiter_bytes() if self._packed else self._response.aiter_raw()
+        pieces: AsyncIterator[bytes] = self._response.content.iter_any()
+        if self._encoding:
+            encodings = [one.strip() for one in self._encoding.lower().split(",")]
+            pieces = unpacked(pieces, encodings, self._provider)
         try:
-            async for chunk in stream:
+            async for chunk in pieces:
                 yield chunk
-        except httpx.HTTPError as error:
+        except _FAULTS as error:
             raise _failed(self._provider, error) from error
 
     async def aclose(self) -> None:
         """Give the connection back, or end it if the answer was not read to its end."""
-        await self._response.aclose()
-
-
-class Proxies(Protocol):
-    """The proxy for a URL scheme and host; None: direct."""
-
-    def __call__(self, scheme: str, host: str) -> str | None:
-        """Address of the proxy."""
-        ...
-
-
-def environment_proxies(scheme: str, host: str) -> str | None:
-    """What `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say; this machine itself is always reached directly."""
-    if host in LOOPBACK or urllib.request.proxy_bypass(host):
-        return None
-    return urllib.request.getproxies().get(scheme)
+        self._response.close()
 
 
 class HttpUpstream:
@@ -83,58 +77,59 @@ class HttpUpstream:
 
     def __init__(self, endpoints: Endpoints, *, proxies: Proxies = environment_proxies) -> None:
         self._endpoints = endpoints
-        self._proxies = proxies
-        self._transports: dict[str, httpx.AsyncHTTPTransport] = {}
+        self._connections = Connections(proxies)
 
-    async def open(self, model: str, body: bytes) -> UpstreamAnswer:
-        """Send a chat completion to the model's provider and wait for the head of the answer, whatever its status.
+    async def open(
+        self, model: str, body: bytes, api: Api = "chat", headers: Sequence[tuple[str, str]] = ()
+    ) -> UpstreamAnswer | TranslatedAnswer | MadeAnswer:
+        """Send a call to the model's provider and wait for the head of the answer, whatever its status.
 
         A connection that cannot be made, a 502 and a 503 are tried once more: nothing has reached the client yet. The caller
-        sets the deadline.
+        sets the deadline. A call that the provider has no words for is answered with a 400 of our own.
 
         Raises:
             Unavailable: no head of an answer came.
-            ConfigError: no provider is configured for the model, or its key is not set.
+            ConfigError: no provider is configured for the model, its key is not set, or it cannot be asked in this API.
         """
-        endpoint = self._endpoints.of(model)
+        endpoint = self._endpoints.of(model, api)
+        sent = endpoint.headers
+        if headers:
+            sent = sent.copy()
+            sent.update(headers)
+        if endpoint.spoken is None:
+            return await self._sent(endpoint, endpoint.url, sent, body)
         try:
-            answer = await self._once(endpoint, body)
-            if answer.status_code not in _RETRIED:
-                return UpstreamAnswer(endpoint.provider, answer)
-            await answer.aclose()
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            pass
-        except httpx.HTTPError as error:
-            raise _failed(endpoint.provider, error) from error
-        await asyncio.sleep(RETRY_AFTER_S)
-        try:
-            return UpstreamAnswer(endpoint.provider, await self._once(endpoint, body))
-        except httpx.HTTPError as error:
-            raise _failed(endpoint.provider, error) from error
+            call, translator = asked(endpoint.spoken, body)
+        except Untranslatable as error:
+            return refused(error)
+        own = CIMultiDict(call.headers)
+        own["accept-encoding"] = "identity"
+        answer = await self._sent(endpoint, URL(call.url, encoded=True), own, call.body)
+        return TranslatedAnswer(answer, translator)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        transports, self._transports = list(self._transports.values()), {}
-        for transport in transports:
-            await transport.aclose()
+        await self._connections.aclose()
 
-    async def _once(self, endpoint: Endpoint, body: bytes) -> httpx.Response:
-        transport = self._transports.get(endpoint.provider)
-        if transport is None:
-            proxy = self._proxies(endpoint.url.scheme, endpoint.url.host)
-            transport = httpx.AsyncHTTPTransport(limits=_LIMITS, proxy=proxy)
-            self._transports[endpoint.provider] = transport
-        headers = [*endpoint.headers, (b"content-length", b"%d" % len(body))]
-        timeout = {"connect": _CONNECT_S_MAX}  # every other wait is under the caller's deadline
-        request = httpx.Request(
-            "POST",
-            endpoint.url,
-            headers=headers,
-            stream=httpx.ByteStream(body),
-            extensions={"timeout": timeout},
-        )
-        return await transport.handle_async_request(request)
+    async def _sent(
+        self, endpoint: Endpoint, url: URL, headers: Mapping[str, str], body: bytes
+    ) -> UpstreamAnswer:
+        post = self._connections.post
+        try:
+            answer = await post(url, headers, body)
+            if answer.status not in _RETRIED:
+                return UpstreamAnswer(endpoint.provider, answer)
+            answer.close()
+        except _UNCONNECTED:
+            pass
+        except _FAULTS as error:
+            raise _failed(endpoint.provider, error) from error
+        await asyncio.sleep(RETRY_AFTER_S)
+        try:
+            return UpstreamAnswer(endpoint.provider, await post(url, headers, body))
+        except _FAULTS as error:
+            raise _failed(endpoint.provider, error) from error
 
 
-def _failed(provider: str, error: httpx.HTTPError) -> Unavailable:
+def _failed(provider: str, error: Exception) -> Unavailable:
     return Unavailable(f"provider {provider}: {type(error).__name__} {error}".rstrip())

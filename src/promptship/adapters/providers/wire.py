@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import ssl
+import sys
 import time
 import urllib.request
 import zlib
@@ -18,10 +19,14 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import httpx
 import orjson
 
-from promptship.errors import ConfigError, Problem, Unavailable
+# httpx loads its own command line where rich, click and pygments are installed: 40 ms that no call needs. Told that there is none,
+# it does without, as where they are not.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+import httpx  # noqa: E402
+
+from promptship.errors import ConfigError, Problem, Unavailable  # noqa: E402
 
 if TYPE_CHECKING:
     from httpx_aiohttp import AiohttpTransport
@@ -111,27 +116,29 @@ class Wire:
             pairs.append(("accept-encoding", "identity"))
         request = httpx.Request(method, address, headers=pairs, content=body)
         response = await transport.handle_async_request(request)
+        heads = _lower(response.headers.raw)
         whole = False
         try:
-            content = await self._read(response)
+            content = await self._read(response.stream, heads)
             whole = True
         finally:
             with contextlib.suppress(Exception):
                 # A server that answers early and does not read on would keep a plain `aclose` waiting for ever.
                 async with asyncio.timeout(None if whole else _CLOSE_S_MAX):
                     await response.aclose()
-        return response.status_code, _lower(response.headers.raw), content
+        return response.status_code, heads, content
 
-    async def _read(self, response: httpx.Response) -> bytes:
+    async def _read(self, stream: object, heads: Mapping[str, str]) -> bytes:
+        assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 - the transport is an asynchronous one
         content = bytearray()
-        async for chunk in response.aiter_raw():
+        async for chunk in stream:
             content += chunk
             self._bounded(content)
         # Not httpx's decoders: they unpack a whole piece at once, and 200 kB of gzip may hold 200 MB, in two layers any amount.
         whole = bytes(content)
-        encodings = response.headers.get("content-encoding", "").lower().split(",")
-        for encoding in reversed([one.strip() for one in encodings]):
-            whole = self._bounded(_unpacked(whole, encoding, self._bytes_max + 1))
+        if encodings := heads.get("content-encoding"):
+            for encoding in reversed([one.strip() for one in encodings.lower().split(",")]):
+                whole = self._bounded(_unpacked(whole, encoding, self._bytes_max + 1))
         return whole
 
     def _bounded(self, content: T) -> T:

@@ -7,38 +7,59 @@ What counts, in one place:
   statement about a request (by time, then id) is the one that holds. A matured bucket therefore never changes again.
 - A feedback metric is measured only once feedback of its kind, good or bad, has ever been seen for the prompt: otherwise a dead
   feedback pipe would look like perfect quality. Once seen, requests without feedback count as good.
+- A score belongs to the bucket of its request and counts whenever it came: a request without a score is not measured, so a late
+  score adds to what is measured, as a late request does. `check:<name>` and `score:<name>` count scored requests only.
+- `cost_usd` and `tokens_out` count the requests that they are known of.
+- Units, and the requests per arm, count everything taken in so far, whatever the maturity: of feedback what holds now.
 - A metric that was measured on no request of either arm is absent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
+import orjson
 from sqlalchemy import Connection, and_, case, func, literal, or_, select
 from sqlalchemy.sql import ColumnElement
 
 from promptship.adapters.telemetry.tables import (
     NO_RELEASE,
     TOTAL_MS,
+    checks,
     feedback,
     feedback_kinds,
     latency_bins,
     traffic,
+    unit_slots,
     unix_ms,
+    value_bins,
 )
-from promptship.canary.evidence import ArmCounts, Baseline, Counts, Histogram, LatencyCounts, StageCounts
+from promptship.adapters.telemetry.units import unit_sums
+from promptship.canary.evidence import (
+    ArmCounts,
+    ArmUnits,
+    Baseline,
+    Counts,
+    Histogram,
+    LatencyCounts,
+    StageCounts,
+    Values,
+)
 from promptship.errors import NotFound
 
-FEEDBACK_PREFIX: Final = "feedback:"
+FEEDBACK: Final = "feedback:"
+CHECK: Final = "check:"
+SCORE: Final = "score:"
 _RATES: Final = {
     # metric -> (measured requests, bad ones)
     "error_rate": (traffic.c.requests, traffic.c.errors),
     "refusal_rate": (traffic.c.refusal_known, traffic.c.refusals),
 }
-_LATENCY: Final = "latency_p95"
+_LATENCIES: Final = ("latency", "latency_p95")
+_AMOUNTS: Final = ("cost_usd", "tokens_out")
 _Arm = Literal["candidate", "stable"]
 _ARMS: Final[tuple[_Arm, ...]] = ("candidate", "stable")
 
@@ -48,6 +69,8 @@ def stage_counts(
 ) -> StageCounts:
     """Cumulative counts of one stage for the metrics named in `matures_after_s`.
 
+    Latency is one histogram under two names; when both are asked for, the longer maturity counts.
+
     Raises:
         NotFound: a metric that nobody measures.
     """
@@ -55,25 +78,39 @@ def stage_counts(
     as_of_ms = unix_ms(as_of)
     within = and_(traffic.c.release_id == release_id, traffic.c.stage == stage)
     rates: dict[str, ArmCounts] = {}
-    latency = None
+    means: dict[str, Values] = {}
     for metric, matures_s in matures_after_s.items():
         matures_ms = round(matures_s * 1000)
         rows = _total_less_unripe(within, as_of_ms, matures_ms)
-        if metric == _LATENCY:
-            latency = _latency(connection, rows)
-        elif metric in _RATES:
-            rates |= _present(metric, _rate(connection, metric, rows))
-        else:
-            kind = metric.removeprefix(FEEDBACK_PREFIX)
+        if metric in _LATENCIES:
+            continue
+        if _is_mean(metric):
+            bins = _bins(connection, value_bins, rows, metric)
+            if bins:
+                means[metric] = Values(**{arm: Histogram(buckets=bins[arm]) for arm in _ARMS if arm in bins})
+        elif metric.startswith(FEEDBACK):
+            kind = metric.removeprefix(FEEDBACK)
             said = and_(
                 feedback.c.release_id == release_id, feedback.c.stage == stage, feedback.c.kind == kind,
                 _ripe(feedback, as_of_ms, matures_ms), _in_time(as_of_ms, matures_ms),
             )  # fmt: skip
             if _seen(connection, kind, within, as_of_ms):
                 rates |= _present(metric, _feedback(connection, rows, said))
+        else:
+            rates |= _present(metric, _rate(connection, metric, rows))
+    patience = [round(matures_after_s[name] * 1000) for name in _LATENCIES if name in matures_after_s]
+    latency = _latency(connection, _total_less_unripe(within, as_of_ms, max(patience))) if patience else None
     everything = _sums(connection, _Rows(and_(within, traffic.c.end_ms == TOTAL_MS)), traffic.c.requests)
     requests = {arm: Counts(requests=everything[arm][0]) for arm in _ARMS if arm in everything}
-    return StageCounts(rates=rates, latency=latency, requests=ArmCounts(**dict(requests)))
+    units, assigned = _units(connection, release_id, stage, matures_after_s, measured=rates)
+    return StageCounts(
+        rates=rates,
+        latency=latency,
+        means=means,
+        requests=ArmCounts(**dict(requests)),
+        units=units,
+        assigned=assigned,
+    )
 
 
 def history(
@@ -93,17 +130,17 @@ def history(
     ripe = and_(traffic.c.version == version, _in_window(traffic, from_ms, as_of_ms))
     rows = _Rows(ripe)
     rates: dict[str, Counts] = {}
-    latency: dict[int, int] = {}
+    means: dict[str, Histogram] = {}
     for metric in metrics:
-        if metric == _LATENCY:
-            for bins in _bins(connection, rows).values():
-                for number, requests in bins.items():
-                    latency[number] = latency.get(number, 0) + requests
+        if metric in _LATENCIES:
             continue
-        if metric in _RATES:
-            found = _rate(connection, metric, rows)
-        else:
-            kind = metric.removeprefix(FEEDBACK_PREFIX)
+        if _is_mean(metric):
+            buckets = _both_arms(_bins(connection, value_bins, rows, metric))
+            if buckets:
+                means[metric] = Histogram(buckets=buckets)
+            continue
+        if metric.startswith(FEEDBACK):
+            kind = metric.removeprefix(FEEDBACK)
             if not _seen(connection, kind, ripe, as_of_ms):
                 continue
             said = and_(
@@ -111,11 +148,15 @@ def history(
                 _in_window(feedback, from_ms, as_of_ms), _in_time(as_of_ms, 0),
             )  # fmt: skip
             found = _feedback(connection, rows, said)
+        else:
+            found = _rate(connection, metric, rows)
         requests = sum(counts.requests for counts in found.values())
         if requests:
             events = sum(counts.events for counts in found.values())
             rates[metric] = Counts(requests=requests, events=events)
-    return Baseline(rates=rates, latency=Histogram(buckets=latency))
+    wanted = any(name in metrics for name in _LATENCIES)
+    latency = _both_arms(_bins(connection, latency_bins, rows)) if wanted else {}
+    return Baseline(rates=rates, latency=Histogram(buckets=latency), means=means)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +177,17 @@ def _total_less_unripe(within: ColumnElement[bool], as_of_ms: int, matures_ms: i
 
 def _known(metrics: Iterable[str]) -> None:
     for metric in metrics:
-        if metric != _LATENCY and metric not in _RATES and not metric.startswith(FEEDBACK_PREFIX):
-            expected = ", ".join([*_RATES, _LATENCY, f"{FEEDBACK_PREFIX}<kind>"])
+        if metric in _RATES or metric in _LATENCIES or metric in _AMOUNTS:
+            continue
+        if not metric.startswith((FEEDBACK, CHECK, SCORE)):
+            expected = ", ".join(
+                [*_RATES, *_LATENCIES, *_AMOUNTS, "feedback:<kind>", "check:<name>", "score:<name>"]
+            )
             raise NotFound(f"metric {metric} is not measured here; expected one of {expected}")
+
+
+def _is_mean(metric: str) -> bool:
+    return metric in _AMOUNTS or metric.startswith(SCORE)
 
 
 def _ripe(table: Any, as_of_ms: int, matures_ms: int) -> ColumnElement[bool]:
@@ -171,7 +220,17 @@ def _sums(connection: Connection, rows: _Rows, *columns: ColumnElement[int]) -> 
 
 
 def _rate(connection: Connection, metric: str, rows: _Rows) -> dict[_Arm, Counts]:
-    sums = _sums(connection, rows, *_RATES[metric])
+    if metric in _RATES:
+        sums = _sums(connection, rows, *_RATES[metric])
+    else:
+        both = (func.sum(rows.sign * checks.c.scored), func.sum(rows.sign * checks.c.failed))
+        query = (
+            select(traffic.c.arm, *both)
+            .join_from(traffic, checks, traffic.c.slot == checks.c.slot)
+            .where(rows.where, checks.c.name == metric.removeprefix(CHECK))
+            .group_by(traffic.c.arm)
+        )
+        sums = {arm: (int(scored), int(failed)) for arm, scored, failed in connection.execute(query)}
     return {arm: Counts(requests=sums[arm][0], events=sums[arm][1]) for arm in _ARMS if arm in sums}
 
 
@@ -216,22 +275,56 @@ def _present(metric: str, arms: Mapping[_Arm, Counts]) -> dict[str, ArmCounts]:
 
 
 def _latency(connection: Connection, rows: _Rows) -> LatencyCounts | None:
-    bins = _bins(connection, rows)
+    bins = _bins(connection, latency_bins, rows)
     if not bins:
         return None
     return LatencyCounts(**{arm: Histogram(buckets=bins[arm]) for arm in _ARMS if arm in bins})
 
 
-def _bins(connection: Connection, rows: _Rows) -> dict[str, dict[int, int]]:
-    requests = func.sum(rows.sign * latency_bins.c.requests)
+def _bins(connection: Connection, table: Any, rows: _Rows, metric: str = "") -> dict[str, dict[int, int]]:
+    requests = func.sum(rows.sign * table.c.requests)
+    where = and_(rows.where, table.c.metric == metric) if metric else rows.where
     query = (
-        select(traffic.c.arm, latency_bins.c.bin, requests)
-        .join_from(traffic, latency_bins, traffic.c.slot == latency_bins.c.slot)
-        .where(rows.where)
-        .group_by(traffic.c.arm, latency_bins.c.bin)
+        select(traffic.c.arm, table.c.bin, requests)
+        .join_from(traffic, table, traffic.c.slot == table.c.slot)
+        .where(where)
+        .group_by(traffic.c.arm, table.c.bin)
         .having(requests > 0)
     )
     found: dict[str, dict[int, int]] = {}
     for arm, number, total in connection.execute(query):
         found.setdefault(arm, {})[number] = int(total)
     return found
+
+
+def _both_arms(bins: Mapping[str, Mapping[int, int]]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for arm in bins.values():
+        for number, requests in arm.items():
+            found[number] = found.get(number, 0) + requests
+    return found
+
+
+def _units(
+    connection: Connection, release_id: str, stage: int, metrics: Iterable[str], *, measured: Collection[str]
+) -> tuple[dict[str, ArmUnits], ArmCounts | None]:
+    """Two rows at most, whatever was counted."""
+    table = unit_slots.c
+    query = select(table.arm, table.assigned, table.sums).where(
+        table.release_id == release_id, table.stage == stage
+    )
+    rows = {arm: (int(assigned), orjson.loads(sums)) for arm, assigned, sums in connection.execute(query)}
+    found: dict[str, ArmUnits] = {}
+    for metric in metrics:
+        known = {arm: sums[metric] for arm, (_, sums) in rows.items() if metric in sums}
+        if metric.startswith(FEEDBACK) and (known or metric in measured):
+            # Nobody said anything about the units of an arm: all their requests count, none as bad.
+            quiet = {arm: sums["error_rate"] for arm, (_, sums) in rows.items() if "error_rate" in sums}
+            known = {arm: [units, n, 0, nn, 0, 0] for arm, (units, n, _, nn, _, _) in quiet.items()} | known
+        arms = {arm: unit_sums(known[arm]) for arm in _ARMS if arm in known}
+        if any(sums.units for sums in arms.values()):
+            found[metric] = ArmUnits(**dict(arms))
+    if not any(assigned for assigned, _ in rows.values()):
+        return found, None
+    units = {arm: Counts(requests=rows[arm][0]) for arm in _ARMS if arm in rows}
+    return found, ArmCounts(**dict(units))

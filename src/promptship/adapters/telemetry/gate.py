@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, case, func, select
 
-from promptship.adapters.expectations import expectations, validate
+from promptship.adapters.expectations import docs_page, expectations, validate
 from promptship.adapters.telemetry.tables import TOTAL_MS, intake_minutes, traffic, unix_ms
 from promptship.canary.evidence import Health
 
@@ -27,13 +27,16 @@ SILENCE_GAPS: Final = 20.0
 """For random arrivals a gap of 20 mean gaps has a chance of 2e-9."""
 ERROR_SHARE_MAX: Final = 0.5
 """Of the stable arm: beyond it nothing sound is left to compare with (provider down, for example)."""
-REFUSAL_KNOWN_GAP_MAX: Final = 0.5
+KNOWN_GAP_MAX: Final = 0.5
 INTAKE_MINUTES: Final = 10
 BAD_LINES_MIN: Final = 5
 """One torn line after a crash is no reason to hold a release."""
 BAD_SHARE_MAX: Final = 0.01
 FUTURE_MS_MAX: Final = 5 * 60_000
 LATENCY_MS_MAX: Final = 3_600_000.0
+COST_USD_MAX: Final = 100.0
+TOKENS_MAX: Final = 1_000_000.0
+MAY_BE_UNKNOWN: Final = frozenset({"tokens_out", "cost_usd"})
 OUTLIERS_MAX: Final = 0.01
 """Share of the sample that may be implausible."""
 
@@ -51,10 +54,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What the gate found: `health` for the verdict, `results` (Great Expectations' JSON) for the audit trail."""
+    """What the gate found.
+
+    `health` is for the verdict, `results` (Great Expectations' JSON) for the audit trail, `pages` (its Data Docs, HTML, by name)
+    for people.
+    """
 
     health: Health
     results: tuple[dict[str, Any], ...]
+    pages: dict[str, str]
 
 
 def profile(connection: Connection, release_id: str, stage: int, as_of: datetime) -> tuple[Check, ...]:
@@ -62,7 +70,7 @@ def profile(connection: Connection, release_id: str, stage: int, as_of: datetime
     total = traffic.c.end_ms == TOTAL_MS
     counted = (
         func.sum(case((total, column), else_=0))
-        for column in (traffic.c.requests, traffic.c.errors, traffic.c.refusal_known)
+        for column in (traffic.c.requests, traffic.c.errors, traffic.c.refusal_known, traffic.c.cost_known)
     )
     first_ms = func.min(traffic.c.start_ms)
     last_ms = func.max(case((total, 0), else_=traffic.c.end_ms))
@@ -80,7 +88,9 @@ def profile(connection: Connection, release_id: str, stage: int, as_of: datetime
     return (*checks, *_of_intake(connection, as_of))
 
 
-def examine(checks: Sequence[Check], sample: Mapping[str, Sequence[Any]], as_of: datetime) -> Examination:
+def examine(
+    checks: Sequence[Check], sample: Mapping[str, Sequence[Any]], as_of: datetime, *, pages: bool = True
+) -> Examination:
     """Let Great Expectations judge the profile and the sample. Its import takes seconds, once per process."""
     gxe = expectations()
     frame = {check.name: [check.value] for check in checks}
@@ -100,7 +110,16 @@ def examine(checks: Sequence[Check], sample: Mapping[str, Sequence[Any]], as_of:
     if len(sample.get("at_ms", ())) >= ROWS_MIN:
         outcomes.append(_validate("sample", sample, _of_sample(as_of)))
     problems = dict.fromkeys(problem for found, _ in outcomes for problem in found)
-    return Examination(Health(problems=tuple(problems)), tuple(result for _, result in outcomes))
+    return Examination(
+        Health(problems=tuple(problems)),
+        tuple(result.to_json_dict() for _, result in outcomes),
+        {
+            name: docs_page(f"telemetry, {name}", result)
+            for name, (_, result) in zip(("profile", "sample"), outcomes, strict=False)
+        }
+        if pages
+        else {},
+    )
 
 
 def _of_arm(arm: str, rows: list[Sequence[Any]], as_of_ms: int) -> list[Check]:
@@ -116,7 +135,7 @@ def _of_arm(arm: str, rows: list[Sequence[Any]], as_of_ms: int) -> list[Check]:
     ]
     if requests < ROWS_MIN:
         return checks
-    first_ms, last_ms = min(row[4] for row in rows), max(row[5] for row in rows)
+    first_ms, last_ms = min(row[5] for row in rows), max(row[6] for row in rows)
     silence_s = max(0.0, (as_of_ms - last_ms) / 1000)
     limit_s = max(SILENCE_S_MIN, SILENCE_GAPS * (last_ms - first_ms) / 1000 / requests)
     checks.append(
@@ -146,13 +165,17 @@ def _of_both(arms: Mapping[str, list[Sequence[Any]]]) -> list[Check]:
     ]
     requests = {arm: sum(row[1] for row in rows) for arm, rows in arms.items()}
     if min(requests.values()) >= ROWS_MIN:
-        known = {arm: sum(row[3] for row in rows) / requests[arm] for arm, rows in arms.items()}
-        gap = abs(known["candidate"] - known["stable"])
-        says = (
-            f"refusals could be told for {known['candidate']:.0%} of candidate's and {known['stable']:.0%} of stable's answers: "
-            "their rates cannot be compared"
-        )
-        checks.append(Check("refusal_known_gap", gap, 0, REFUSAL_KNOWN_GAP_MAX, says))
+        for at, name, said, compared in (
+            (3, "refusal_known_gap", "refusals could be told", "rates"),
+            (4, "cost_known_gap", "costs were known", "means"),
+        ):
+            known = {arm: sum(row[at] for row in rows) / requests[arm] for arm, rows in arms.items()}
+            gap = abs(known["candidate"] - known["stable"])
+            says = (
+                f"{said} for {known['candidate']:.0%} of candidate's and {known['stable']:.0%} of stable's answers: "
+                f"their {compared} cannot be compared"
+            )
+            checks.append(Check(name, gap, 0, KNOWN_GAP_MAX, says))
     return checks
 
 
@@ -161,7 +184,7 @@ def _of_intake(connection: Connection, as_of: datetime) -> list[Check]:
     table = intake_minutes.c
     since_ms = unix_ms(as_of) - INTAKE_MINUTES * 60_000
     sums = select(
-        func.sum(table.observations + table.feedback), func.sum(table.duplicates), func.sum(table.quarantined)
+        func.sum(table.observations + table.feedback + table.scores), func.sum(table.duplicates), func.sum(table.quarantined)
     ).where(table.minute_ms >= since_ms, table.minute_ms <= unix_ms(as_of))  # fmt: skip
     good, duplicates, quarantined = (int(value or 0) for value in connection.execute(sums).one())
     checks = []
@@ -184,21 +207,26 @@ def _of_sample(as_of: datetime) -> list[Any]:
         "at_ms": f"more than {OUTLIERS_MAX:.0%} of the newest requests are over 5 min in the future: a gateway's clock is wrong",
         "latency_ms": f"more than {OUTLIERS_MAX:.0%} of the newest requests took over an hour: latency is not in milliseconds",
         "status": f"more than {OUTLIERS_MAX:.0%} of the newest requests have no real HTTP status",
+        "tokens_out": f"more than {OUTLIERS_MAX:.0%} of the newest answers have over a million tokens: they are not counted right",
+        "cost_usd": f"more than {OUTLIERS_MAX:.0%} of the newest requests cost over 100 USD: a price is not per million tokens",
     }
     bounds: dict[str, tuple[float, float]] = {
         "at_ms": (0, latest_ms),
         "latency_ms": (0, LATENCY_MS_MAX),
         "status": (100, 599),
+        "tokens_out": (0, TOKENS_MAX),
+        "cost_usd": (0, COST_USD_MAX),
     }
     rules: list[Any] = []
     for column, (low, high) in bounds.items():
         meta = {"says": says[column]}
-        rules += [
-            gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta),
+        if column not in MAY_BE_UNKNOWN:  # A null passes every range.
+            rules.append(gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta))
+        rules.append(
             gxe.ExpectColumnValuesToBeBetween(
                 column=column, min_value=low, max_value=high, mostly=mostly, meta=meta
-            ),
-        ]
+            )
+        )
     meta = {"says": "every one of the newest requests took 0 ms: latency is not measured"}
     rules.append(gxe.ExpectColumnMaxToBeBetween(column="latency_ms", min_value=0, strict_min=True, meta=meta))
     return rules
@@ -212,10 +240,8 @@ def load() -> None:
     )
 
 
-def _validate(
-    name: str, columns: Mapping[str, Sequence[Any]], rules: list[Any]
-) -> tuple[list[str], dict[str, Any]]:
-    """Problems, and the whole result as JSON."""
+def _validate(name: str, columns: Mapping[str, Sequence[Any]], rules: list[Any]) -> tuple[list[str], Any]:
+    """Problems, and the whole result."""
     result = validate(name, columns, rules)
     problems = [str(one.expectation_config.meta["says"]) for one in result.results if not one.success]
-    return problems, result.to_json_dict()
+    return problems, result

@@ -1,30 +1,30 @@
 """The tick: spool -> offsets and rollups in one transaction, every line exactly once.
 
 Reading and parsing happen outside the transaction. Inside it each file's offset is moved by compare-and-set: if another tick moved
-it first, nothing of this batch is written. A line that stands in the spool twice is caught by its request id.
+it first, nothing of this batch is written. A line that stands in the spool twice is caught by the id of its request.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, case, delete, select, text, update
+import orjson
+from sqlalchemy import Connection, Engine, delete, select, text, update
 
 from promptship.adapters.database import insert_into, reading, writing
-from promptship.adapters.telemetry.parse import HOUR_MS, Group, Ids, Parser
-from promptship.adapters.telemetry.segments import Bad, Slice, lines_at, sizes, slices, unread_bytes
-from promptship.adapters.telemetry.spool import FEEDBACK, OBSERVATIONS
+from promptship.adapters.telemetry.batch import Batch, parsed
+from promptship.adapters.telemetry.grouping import HOUR_MS, LATENCY, Group
+from promptship.adapters.telemetry.said import add_feedback, listed
+from promptship.adapters.telemetry.segments import STREAMS, Bad, Slice, sizes, slices, unread_bytes
 from promptship.adapters.telemetry.tables import (
-    NO_RELEASE,
-    TOTAL_MS,
     TRAFFIC_KEY,
     TRAFFIC_SUMS,
-    feedback,
-    feedback_kinds,
+    checks,
     intake_minutes,
     latency_bins,
     quarantined_lines,
@@ -32,10 +32,12 @@ from promptship.adapters.telemetry.tables import (
     spool_files,
     traffic,
     unix_ms,
+    value_bins,
 )
+from promptship.adapters.telemetry.unit_store import UnitStore
+from promptship.adapters.telemetry.units import combined
 from promptship.errors import Conflict, Unavailable
 from promptship.ports import Clock, IngestReport
-from promptship.routing.observation import Feedback, Observation
 
 BATCHES_MAX: Final = 64
 """Batches of one tick; what is left then is `lag_bytes`, and the next tick's."""
@@ -48,18 +50,6 @@ _COUNTED: Final = {"preserve_rowcount": True}
 """SQLAlchemy forgets how many rows an INSERT added unless it is asked to remember."""
 
 
-@dataclass(slots=True)
-class _Batch:
-    """One parsed batch, ready to be written."""
-
-    taken: list[Slice]
-    ids: list[Ids]
-    groups: list[Group]
-    feedback: list[dict[str, Any]]
-    bad: list[Bad]
-    report: IngestReport
-
-
 class _SeenBefore(Exception):
     """Some request ids of the batch were already counted: a signal inside this module that rolls the transaction back."""
 
@@ -67,13 +57,15 @@ class _SeenBefore(Exception):
 class Rollup:
     """Takes in one spool directory. Any number of them, in any processes, may tick at once."""
 
-    def __init__(self, engine: Engine, spool: Path, clock: Clock, parser: Parser) -> None:
+    def __init__(self, engine: Engine, spool: Path, clock: Clock, bucket_s: float) -> None:
         self._engine = engine
         self._spool = spool
         self._clock = clock
-        self._parser = parser
+        self._width_ms = max(1, round(bucket_s * 1000))
+        self._units = UnitStore()
         self._finished: set[str] | None = None
         self._pruned_hour = 0
+        self._one_at_a_time = threading.Lock()
 
     def tick(self) -> IngestReport:
         """Read every file from its committed offset to its last newline. Stops quietly where another tick is faster.
@@ -82,7 +74,8 @@ class Rollup:
             Unavailable: the database does not answer or the spool cannot be read; what was committed before stays.
         """
         try:
-            return self._tick()
+            with self._one_at_a_time:
+                return self._tick()
         except OSError as error:
             raise Unavailable(f"spool {self._spool}: {error.strerror or type(error).__name__}") from error
 
@@ -92,22 +85,22 @@ class Rollup:
         there = sizes(self._spool)
         for _ in range(BATCHES_MAX):
             offsets, finished = self._positions()
-            with self._parser.lock:
-                taken = [
-                    [
-                        piece
-                        for piece in slices(self._spool, stream, offsets, finished)
-                        if piece.start < there.get(piece.file, 0) or piece.done
-                    ]
-                    for stream in (FEEDBACK, OBSERVATIONS)
+            taken = [
+                [
+                    piece
+                    for piece in slices(self._spool, stream, offsets, finished)
+                    if piece.start < there.get(piece.file, 0) or piece.done
                 ]
-                if not any(taken):
-                    self._forget_old_ids()
-                    return report
-                try:
-                    report = _sum(report, self._take_in(*taken))
-                except Conflict:
-                    break
+                for stream in STREAMS
+            ]
+            said, scored, served = taken
+            if not any(taken):
+                self._forget_old_ids()
+                return report
+            try:
+                report = _sum(report, self._take_in(parsed(said, scored, served, self._width_ms)))
+            except Conflict:
+                break
         offsets, finished = self._positions()
         return replace(report, lag_bytes=unread_bytes(self._spool, offsets, finished))
 
@@ -120,45 +113,42 @@ class Rollup:
             offsets = {name: read for name, read, _ in connection.execute(query.where(~spool_files.c.done))}
         return offsets, self._finished
 
-    def _take_in(self, said: list[Slice], served: list[Slice]) -> IngestReport:
-        batch = self._parsed(said, served)
+    def _take_in(self, batch: Batch) -> IngestReport:
         now = self._clock.now()
         for _ in range(_TRIES):
             try:
                 with writing(self._engine) as connection:
-                    report = _write(connection, batch, now)
+                    report, pending = self._write(connection, batch, now)
             except _SeenBefore:
-                self._without_seen(batch)
+                with reading(self._engine) as connection:
+                    batch.drop(
+                        (hour, name)
+                        for hour, names in batch.ids.items()
+                        for name in _known(connection, hour, names)
+                    )
             else:
-                self._remember_finished(batch.taken)
+                self._units.keep(pending)
+                if self._finished is not None:
+                    self._finished |= {piece.file for piece in batch.taken if piece.done}
                 return report
         raise Conflict("another tick counts the same requests at the same time")
 
-    def _parsed(self, said: list[Slice], served: list[Slice]) -> _Batch:
-        bad = [line for piece in (*said, *served) for line in piece.bad]
-        rows: list[dict[str, Any]] = []
-        given = 0
-        if said:
-            bad += lines_at(said, self._parser.load(Feedback, said))
-            rows, given = self._parser.feedback(), self._parser.count()
-        bad += lines_at(served, self._parser.load(Observation, served))
-        report = IngestReport(observations=self._parser.count(), feedback=given, quarantined=len(bad))
-        return _Batch([*said, *served], self._parser.ids(), self._parser.groups(), rows, bad, report)
-
-    def _without_seen(self, batch: _Batch) -> None:
-        with reading(self._engine) as connection:
-            seen = [(ids.hour, request) for ids in batch.ids for request in _known(connection, ids)]
-        dropped = self._parser.drop_duplicates(seen)
-        batch.ids, batch.groups = self._parser.ids(), self._parser.groups()
-        batch.report = replace(
-            batch.report,
-            observations=batch.report.observations - dropped,
-            duplicates=batch.report.duplicates + dropped,
-        )
-
-    def _remember_finished(self, taken: Sequence[Slice]) -> None:
-        if self._finished is not None:
-            self._finished |= {piece.file for piece in taken if piece.done}
+    def _write(self, connection: Connection, batch: Batch, now: datetime) -> tuple[IngestReport, Any]:
+        """One transaction's work. Keys are always written in the same order, so that two ticks queue instead of deadlocking."""
+        for piece in sorted(batch.taken, key=lambda piece: piece.file):
+            _move_offset(connection, piece)
+        for hour, names in sorted(batch.ids.items()):
+            _remember(connection, hour, names)
+        _add_groups(connection, batch.groups)
+        fresh, said_by_units = add_feedback(connection, batch.said)
+        pending = self._units.add(connection, combined(batch.units, said_by_units), unix_ms(now))
+        report = IngestReport(
+            observations=batch.served.count, feedback=fresh, scores=batch.scored.count,
+            duplicates=batch.duplicates + batch.said_lines - fresh, quarantined=len(batch.bad),
+        )  # fmt: skip
+        _put_aside(connection, batch.bad, now)
+        _count_intake(connection, report, now)
+        return report, pending
 
     def _forget_old_ids(self) -> None:
         hour = unix_ms(self._clock.now()) // HOUR_MS
@@ -166,22 +156,6 @@ class Rollup:
             with writing(self._engine) as connection:
                 connection.execute(delete(seen_requests).where(seen_requests.c.hour < hour - SEEN_HOURS))
             self._pruned_hour = hour
-
-
-def _write(connection: Connection, batch: _Batch, now: datetime) -> IngestReport:
-    """One transaction's work. Keys are always written in the same order, so that two ticks queue instead of deadlocking."""
-    for piece in sorted(batch.taken, key=lambda piece: piece.file):
-        _move_offset(connection, piece)
-    for ids in batch.ids:
-        _remember(connection, ids)
-    _add_traffic(connection, _with_totals(batch.groups))
-    fresh = _add_feedback(connection, batch.feedback)
-    report = replace(
-        batch.report, feedback=fresh, duplicates=batch.report.duplicates + batch.report.feedback - fresh
-    )
-    _put_aside(connection, batch.bad, now)
-    _count_intake(connection, report, now)
-    return report
 
 
 def _move_offset(connection: Connection, piece: Slice) -> None:
@@ -200,78 +174,56 @@ def _move_offset(connection: Connection, piece: Slice) -> None:
         raise Conflict(f"{piece.file}: another tick read it first")
 
 
-def _remember(connection: Connection, ids: Ids) -> None:
+def _remember(connection: Connection, hour: int, names: Sequence[str]) -> None:
     """A batch is one statement: ten thousand bound parameters would cost more than everything else."""
     # SQLite needs a WHERE to tell ON CONFLICT from a join.
-    listed = f"SELECT :hour, value FROM {_listed(connection)} WHERE true"  # noqa: S608
-    statement = f"INSERT INTO seen_requests (hour, id) {listed} ON CONFLICT DO NOTHING"
-    done = connection.execute(text(statement), {"hour": ids.hour, "ids": ids.json})
-    if done.rowcount != ids.count:
+    values = f"SELECT :hour, value FROM {listed(connection)} WHERE true"  # noqa: S608
+    statement = f"INSERT INTO seen_requests (hour, id) {values} ON CONFLICT DO NOTHING"
+    done = connection.execute(text(statement), {"hour": hour, "ids": orjson.dumps(names).decode()})
+    if done.rowcount != len(names):
         raise _SeenBefore
 
 
-def _known(connection: Connection, ids: Ids) -> Sequence[str]:
+def _known(connection: Connection, hour: int, names: Sequence[str]) -> Sequence[str]:
     statement = (
-        f"SELECT id FROM seen_requests WHERE hour = :hour AND id IN (SELECT value FROM {_listed(connection)})"  # noqa: S608
+        f"SELECT id FROM seen_requests WHERE hour = :hour AND id IN (SELECT value FROM {listed(connection)})"  # noqa: S608
     )
-    return connection.execute(text(statement), {"hour": ids.hour, "ids": ids.json}).scalars().all()
+    values = {"hour": hour, "ids": orjson.dumps(names).decode()}
+    return connection.execute(text(statement), values).scalars().all()
 
 
-def _listed(connection: Connection) -> str:
-    if connection.dialect.name == "sqlite":
-        return "json_each(:ids)"
-    return "json_array_elements_text(CAST(:ids AS json)) AS listed(value)"
-
-
-def _add_traffic(connection: Connection, groups: list[Group]) -> None:
+def _add_groups(connection: Connection, groups: Sequence[Group]) -> None:
     added = insert_into(connection, traffic)
     add = added.on_conflict_do_update(
         index_elements=list(TRAFFIC_KEY),
         set_={name: traffic.c[name] + added.excluded[name] for name in TRAFFIC_SUMS},
     ).returning(traffic.c.slot)
-    bins = []
+    latency, values, scored = [], [], []
     for group in groups:
-        row = dict(zip((*TRAFFIC_KEY, *TRAFFIC_SUMS), (*group.key, *group.sums), strict=True))
-        slot = connection.execute(add, row).scalar_one()
-        bins += [
-            {"slot": slot, "bin": number, "requests": requests} for number, requests in group.bins.items()
+        row = dict(zip(TRAFFIC_KEY, group.key, strict=True))
+        slot = connection.execute(
+            add, row | {name: group.sums.get(name, 0) for name in TRAFFIC_SUMS}
+        ).scalar_one()
+        for metric, bins in sorted(group.bins.items()):
+            counted = [{"slot": slot, "bin": number, "requests": n} for number, n in sorted(bins.items())]
+            if metric == LATENCY:
+                latency += counted
+            else:
+                values += [{**one, "metric": metric} for one in counted]
+        scored += [
+            {"slot": slot, "name": name, "scored": count, "failed": failed}
+            for name, (count, failed) in sorted(group.checks.items())
         ]
-    if bins:
-        counted = insert_into(connection, latency_bins)
-        more = {"requests": latency_bins.c.requests + counted.excluded.requests}
-        connection.execute(counted.on_conflict_do_update(index_elements=["slot", "bin"], set_=more), bins)
+    _add_to(connection, latency_bins, latency, ("slot", "bin"))
+    _add_to(connection, value_bins, values, ("slot", "metric", "bin"))
+    _add_to(connection, checks, scored, ("slot", "name"))
 
 
-def _with_totals(groups: list[Group]) -> list[Group]:
-    """The groups and, for every stage they touch, the gain of its total."""
-    totals: dict[tuple[Any, ...], Group] = {}
-    for group in groups:
-        if group.key[0] != NO_RELEASE:
-            key = (*group.key[:-2], TOTAL_MS, TOTAL_MS)
-            totals.setdefault(key, Group(key, [0] * len(group.sums), {})).add(group.sums, group.bins)
-    return sorted((*groups, *totals.values()), key=lambda group: group.key)
-
-
-def _add_feedback(connection: Connection, rows: list[dict[str, Any]]) -> int:
-    """How many were new; a replayed line has the key it had."""
-    if not rows:
-        return 0
-    inserted = insert_into(connection, feedback).on_conflict_do_nothing()
-    added = connection.execute(inserted, rows, execution_options=_COUNTED).rowcount
-    first: dict[tuple[str, str], int] = {}
-    for row in rows:
-        key = (row["prompt"], row["kind"])
-        first[key] = min(row["at_ms"], first.get(key, row["at_ms"]))
-    for (prompt, kind), at_ms in sorted(first.items()):
-        seen = insert_into(connection, feedback_kinds).values(prompt=prompt, kind=kind, first_at_ms=at_ms)
-        earlier = case(
-            (seen.excluded.first_at_ms < feedback_kinds.c.first_at_ms, seen.excluded.first_at_ms),
-            else_=feedback_kinds.c.first_at_ms,
-        )
-        connection.execute(
-            seen.on_conflict_do_update(index_elements=["prompt", "kind"], set_={"first_at_ms": earlier})
-        )
-    return added
+def _add_to(connection: Connection, table: Any, rows: list[dict[str, Any]], key: Sequence[str]) -> None:
+    if rows:
+        counted = insert_into(connection, table)
+        sums = {name: table.c[name] + counted.excluded[name] for name in rows[0] if name not in key}
+        connection.execute(counted.on_conflict_do_update(index_elements=list(key), set_=sums), rows)
 
 
 def _put_aside(connection: Connection, bad: list[Bad], now: datetime) -> None:
@@ -288,22 +240,18 @@ def _put_aside(connection: Connection, bad: list[Bad], now: datetime) -> None:
 
 def _count_intake(connection: Connection, report: IngestReport, now: datetime) -> None:
     sums = {
-        "observations": report.observations, "feedback": report.feedback,
+        "observations": report.observations, "feedback": report.feedback, "scores": report.scores,
         "duplicates": report.duplicates, "quarantined": report.quarantined,
     }  # fmt: skip
-    added = insert_into(connection, intake_minutes).values(minute_ms=unix_ms(now) // 60_000 * 60_000, **sums)
-    connection.execute(
-        added.on_conflict_do_update(
-            index_elements=["minute_ms"],
-            set_={name: intake_minutes.c[name] + added.excluded[name] for name in sums},
-        )
-    )
+    row = {"minute_ms": unix_ms(now) // 60_000 * 60_000, **sums}
+    _add_to(connection, intake_minutes, [row], ("minute_ms",))
 
 
 def _sum(one: IngestReport, other: IngestReport) -> IngestReport:
     return IngestReport(
         observations=one.observations + other.observations,
         feedback=one.feedback + other.feedback,
+        scores=one.scores + other.scores,
         duplicates=one.duplicates + other.duplicates,
         quarantined=one.quarantined + other.quarantined,
     )

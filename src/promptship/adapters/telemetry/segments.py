@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from promptship.adapters.telemetry.spool import FEEDBACK, OBSERVATIONS
+from promptship.adapters.telemetry.spool import FEEDBACK, OBSERVATIONS, SCORES
 
-SLICE_BYTES_MAX: Final = 4 * 1024 * 1024
+SLICE_BYTES_MAX: Final = 8 * 1024 * 1024
 """Most of one file that is read at a time; also the longest line that can be a record."""
 BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
 """Most that one transaction takes in."""
-STREAMS: Final = (FEEDBACK, OBSERVATIONS)
-"""Feedback first: what is read of it then belongs to requests whose observations are already written."""
+STREAMS: Final = (FEEDBACK, SCORES, OBSERVATIONS)
+"""Observations last: what is read of the others then belongs to requests whose observations are already written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,22 @@ def tails(spool: Path, stream: str, *, bytes_max: int) -> list[Slice]:
         )
         bytes_max -= len(data)
     return found
+
+
+def whole(name: str, path: Path, end: int) -> Iterator[Slice]:
+    """All lines of a segment up to a byte where one ends, in bites; lines too long to be a record are left out."""
+    start, rest = 0, b""
+    with path.open("rb") as file:
+        while start < end:
+            data = rest + file.read(min(SLICE_BYTES_MAX, end - start - len(rest)))
+            cut = data.rfind(b"\n") + 1
+            if not cut:
+                if start + len(data) >= end:
+                    return
+                rest = data
+                continue
+            yield Slice(name, start, start + cut, data[:cut], done=False, known=True)
+            start, rest = start + cut, data[cut:]
 
 
 def _mtime(path: Path) -> float:

@@ -21,16 +21,17 @@ from uuid import uuid4
 import orjson
 
 from promptship.ports import Clock
-from promptship.routing.observation import Feedback, Observation
+from promptship.routing.observation import Feedback, Observation, Score
 
 OBSERVATIONS: Final = "observations"
 FEEDBACK: Final = "feedback"
+SCORES: Final = "scores"
 SYNC_SECONDS: Final = 0.05
 _log = logging.getLogger(__name__)
 
 
 class SpoolWriter:
-    """Appends observations and feedback to the spool. Thread-safe; make one per process, after any fork.
+    """Appends observations, feedback and scores to the spool. Thread-safe; make one per process, after any fork.
 
     Nothing here may break serving: a record that cannot be written is counted in `lost`, and `write` says so.
     """
@@ -50,18 +51,22 @@ class SpoolWriter:
         limits = (segment_bytes_max, segment_seconds_max)
         self._observations = _Stream(directory / OBSERVATIONS, name, clock, *limits)
         self._feedback = _Stream(directory / FEEDBACK, name, clock, *limits)
+        self._scores = _Stream(directory / SCORES, name, clock, *limits)
+        self._streams = (self._observations, self._feedback, self._scores)
         self._stop = threading.Event()
         self._syncer: threading.Thread | None = None
         self._starting = threading.Lock()
 
-    def write(self, record: Observation | Feedback | Mapping[str, Any]) -> bool:
+    def write(self, record: Observation | Feedback | Score | Mapping[str, Any]) -> bool:
         """Append one record; True once the operating system has it.
 
         A mapping must have the fields of its model (not checked here: the tick quarantines what does not fit); one with the key
-        `kind` is feedback.
+        `kind` is feedback, one with the key `passed` a score.
         """
         fields = record if isinstance(record, Mapping) else record.__dict__
-        stream = self._feedback if "kind" in fields else self._observations
+        stream = (
+            self._feedback if "kind" in fields else self._scores if "passed" in fields else self._observations
+        )
         if self._syncer is None:
             self._start()
         try:
@@ -73,17 +78,17 @@ class SpoolWriter:
     @property
     def lost(self) -> int:
         """Records that could not be written since the start: full disk, permissions, not JSON."""
-        return self._observations.lost + self._feedback.lost
+        return sum(stream.lost for stream in self._streams)
 
     @property
     def sync_failures(self) -> int:
         """Times that the disk refused to confirm written records; they are still in the file, but may not survive a power cut."""
-        return self._observations.sync_failures + self._feedback.sync_failures
+        return sum(stream.sync_failures for stream in self._streams)
 
     def maintain(self) -> None:
         """Flush to the disk and leave segments that are too old. The background thread does this every 50 ms."""
-        self._observations.maintain()
-        self._feedback.maintain()
+        for stream in self._streams:
+            stream.maintain()
 
     def close(self) -> None:
         """Flush and close. Writing afterwards opens new segments."""
@@ -92,8 +97,8 @@ class SpoolWriter:
         if syncer is not None:
             self._stop.set()
             syncer.join()
-        self._observations.close()
-        self._feedback.close()
+        for stream in self._streams:
+            stream.close()
 
     def __enter__(self) -> Self:
         return self
@@ -134,6 +139,7 @@ class _Stream:
         self._seq = 0
         self._fd: int | None = None
         self._size = 0
+        self._lines = 0
         self._opened_at: datetime | None = None
         self._torn = False
         self._dirty = False
@@ -155,6 +161,7 @@ class _Stream:
             self._dirty = True
             if written == len(data):
                 self._torn = False
+                self._lines += 1
                 return True
             self._torn = self._torn or written > 0
             return self._lose("the disk took only a part of the line")
@@ -167,6 +174,7 @@ class _Stream:
         with self._lock:
             if self._opened_at is not None and self._age_s() >= self._seconds_max:
                 self._leave()
+            self._notice_deletion()
             retired, self._retired = self._retired, []
             current = self._fd if self._dirty else None
             fresh, self._fresh, self._dirty = self._fresh, False, False
@@ -189,10 +197,19 @@ class _Stream:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
         self._seq += 1
         self._size = 0
+        self._lines = 0
         self._torn = False
         self._fresh = True
         self._opened_at = self._clock.now()
         return self._fd
+
+    def _notice_deletion(self) -> None:
+        """Somebody deleted the segment, or its whole directory: what stood in it is lost, and said to be; the next line starts anew."""
+        if self._fd is not None and os.fstat(self._fd).st_nlink == 0:
+            lines = self._lines
+            self._leave()
+            self._lose("a spool file that is being written was deleted")
+            self.lost += max(0, lines - 1)
 
     def _leave(self) -> None:
         """Stop writing to the current segment; `maintain` syncs and closes it."""

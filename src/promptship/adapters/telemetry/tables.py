@@ -15,6 +15,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     String,
     Table,
@@ -39,6 +40,7 @@ spool_files = Table(
     Column("name", String, primary_key=True),  # `observations/<writer>-<seq>.jsonl`
     Column("read_bytes", BigInteger, nullable=False),
     Column("done", Boolean, nullable=False),  # sealed and read to its end: never looked at again
+    Column("retired_ms", BigInteger),  # when its lines went into the history; the file may be deleted
 )
 
 seen_requests = Table(
@@ -71,6 +73,8 @@ traffic = Table(
     Column("latency_ms_sum", Float, nullable=False),
     Column("tokens_in", BigInteger, nullable=False),
     Column("tokens_out", BigInteger, nullable=False),
+    Column("cost_known", BigInteger, nullable=False, server_default="0"),
+    Column("cost_usd_sum", Float, nullable=False, server_default="0"),
     UniqueConstraint(
         "release_id", "stage", "arm", "version", "prompt", "start_ms", "end_ms", name="uq_traffic_key"
     ),
@@ -86,6 +90,8 @@ TRAFFIC_SUMS: Final = (
     "latency_ms_sum",
     "tokens_in",
     "tokens_out",
+    "cost_known",
+    "cost_usd_sum",
 )
 
 latency_bins = Table(
@@ -96,6 +102,69 @@ latency_bins = Table(
     Column("requests", BigInteger, nullable=False),
     PrimaryKeyConstraint("slot", "bin"),
     sqlite_with_rowid=False,
+)
+
+value_bins = Table(
+    "value_bins",
+    metadata,
+    Column("slot", Integer, nullable=False),
+    Column("metric", String, nullable=False),  # cost_usd, tokens_out, score:<name>
+    Column("bin", Integer, nullable=False),  # `promptship.canary.scale`
+    Column("requests", BigInteger, nullable=False),
+    PrimaryKeyConstraint("slot", "metric", "bin"),
+    sqlite_with_rowid=False,
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("slot", Integer, nullable=False),
+    Column("name", String, nullable=False),
+    Column("scored", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    PrimaryKeyConstraint("slot", "name"),
+    sqlite_with_rowid=False,
+)
+
+unit_slots = Table(
+    "unit_slots",
+    metadata,
+    Column("slot", Integer, primary_key=True),
+    Column("release_id", String, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("arm", String, nullable=False),
+    Column("seq", BigInteger, nullable=False),  # of the newest batch
+    Column("assigned", BigInteger, nullable=False),  # different units that had a request
+    Column("sums", Text, nullable=False),  # JSON by rate metric: units, n, s, n^2, s^2, n*s
+    Column("closed", Boolean, nullable=False),  # nothing more is counted: the batches have been deleted
+    Column("touched_ms", BigInteger, nullable=False),
+    UniqueConstraint("release_id", "stage", "arm", name="uq_unit_slots_key"),
+)
+
+unit_batches = Table(
+    "unit_batches",
+    metadata,
+    Column("slot", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),  # 0: holds everything up to `seq`
+    Column("level", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("slot", "seq"),
+)
+
+history_files = Table(
+    "history_files",
+    metadata,
+    # The only list of what belongs to the history: a file that is not in it does not count, whatever lies beside it.
+    Column("path", String, primary_key=True),  # below the directory of the history
+    Column("stream", String, nullable=False),
+    Column("day", String, nullable=False),  # of the records, UTC, ISO
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("made_ms", BigInteger, nullable=False),
+    Index("ix_history_files_stream_day", "stream", "day"),
 )
 
 feedback = Table(
@@ -149,6 +218,7 @@ intake_minutes = Table(
     Column("minute_ms", BigInteger, primary_key=True, autoincrement=False),  # of the tick, not of the records
     Column("observations", BigInteger, nullable=False),
     Column("feedback", BigInteger, nullable=False),
+    Column("scores", BigInteger, nullable=False, server_default="0"),
     Column("duplicates", BigInteger, nullable=False),
     Column("quarantined", BigInteger, nullable=False),
 )

@@ -28,8 +28,8 @@ _RENAMED: Final = {
     "presence_penalty": "presencePenalty", "frequency_penalty": "frequencyPenalty", "logprobs": "responseLogprobs",
     "top_logprobs": "logprobs",
 }  # fmt: skip
-_FINISH: Final = {"STOP": "stop", "MAX_TOKENS": "length", "MALFORMED_FUNCTION_CALL": "tool_calls"}
-_FILTERED: Final = frozenset(
+FINISH: Final = {"STOP": "stop", "MAX_TOKENS": "length", "MALFORMED_FUNCTION_CALL": "tool_calls"}
+FILTERED: Final = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"}
 )
 
@@ -144,10 +144,10 @@ def answer(value: Any) -> ChatAnswer:
     candidate = value["candidates"][0]
     reason = str(candidate.get("finishReason") or "")
     parts = (candidate.get("content") or {}).get("parts") or ()
-    is_filtered = reason in _FILTERED
+    is_filtered = reason in FILTERED
     if not parts and not is_filtered and reason not in {"STOP", "MAX_TOKENS"}:
         raise ValueError("no parts")
-    finish = "content_filter" if is_filtered else _FINISH.get(reason, reason.lower())
+    finish = "content_filter" if is_filtered else FINISH.get(reason, reason.lower())
     return _answered(value, usage, finish, parts, {"input": False, "output": is_filtered})
 
 

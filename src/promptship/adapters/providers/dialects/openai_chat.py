@@ -42,7 +42,8 @@ def answer(value: Any) -> ChatAnswer:
     if legacy and not calls:
         calls = ({"type": "function", "function": dict(legacy)},)
     said = _text(message)
-    if said is None and not calls:
+    if said is None and not calls and not choice.get("finish_reason"):
+        # With a reason it is an answer that was paid for and says nothing: filtered, or out of tokens while it was thinking.
         raise ValueError("neither text nor calls")
     usage = value.get("usage") or {}
     finish = str(choice.get("finish_reason") or "")

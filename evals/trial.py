@@ -105,6 +105,7 @@ class CaseTrial:
             words = await self.attacker(attack.goal, told.messages, self.trial)
             told.judge_tokens += (words.tokens_in or 0) + (words.tokens_out or 0)
             told.judge_cost_usd += 0.0 if words.cached else words.cost_usd or 0.0
+            told.judge_unpriced += not words.cached and words.cost_usd is None
             await self._turn(Turn(user=words.text, asserts=last.asserts), number, told, services)
         return None
 
@@ -172,6 +173,7 @@ class CaseTrial:
             tokens_cached=_whole([answer.tokens_cached for answer in told.usage]),
             cost_usd=_sum([0.0 if answer.cached else answer.cost_usd for answer in told.usage]),
             judge_tokens=told.judge_tokens, judge_cost_usd=told.judge_cost_usd,
+            judge_unpriced=told.judge_unpriced,
             cached=bool(told.usage) and all(answer.cached for answer in told.usage),
             model="" if last is None else last.model, fingerprint="" if last is None else last.fingerprint,
             finish_reason="" if last is None else last.finish_reason, metadata={} if last is None else last.metadata,
@@ -193,6 +195,7 @@ class _Told:
     usage: list[ChatAnswer] = field(default_factory=list)
     judge_tokens: int = 0
     judge_cost_usd: float = 0.0
+    judge_unpriced: int = 0
 
 
 def _together(told: _Told, threshold: float | None) -> Score:
@@ -262,6 +265,7 @@ async def _assert(turn: Turn, number: int, subject: Subject, told: _Told) -> Non
         told.weights.append(prepared.weight)
         told.judge_tokens += judged.judge_tokens
         told.judge_cost_usd += judged.judge_cost_usd
+        told.judge_unpriced += judged.judge_unpriced
         if prepared.metric is not None and isinstance(judged.score, Scored):
             told.named.append((prepared.metric, judged.score.score, prepared.weight))
         told.named += [(name, score, 1.0) for name, score in judged.named.items()]

@@ -277,6 +277,7 @@ async def test_an_attacker_goes_on_after_the_turns_until_an_answer_fails(weak_at
     assert row.score.passed == (weak_at == 99)
     assert [one.turn for one in row.asserted] == list(range(asked))
     assert row.judge_tokens == 3 * (asked - 1)
+    assert row.judge_unpriced == asked - 1
 
 
 async def test_the_suites_attacker_is_a_model_that_sees_the_conversation() -> None:

@@ -102,3 +102,24 @@ def test_a_release_is_refused_as_with_a_budget_that_is_spent() -> None:
         Refused, match=r"the cost of an answer is not known; give price_in.*allow_unpriced in \[evaluation\]"
     ):
         concluded(None, [verdict], [()])
+
+
+async def test_judges_whose_cost_nobody_knows_are_counted_beside_the_known_cost() -> None:
+    async def judged_by(known: int) -> Row:
+        rubric = suite_of(
+            "judge: {model: j}\ncases:\n  - {vars: {question: q}, assert: [{type: llm-rubric, value: polite}]}\n"
+        )
+
+        class Judge(Priced):
+            async def complete(self, request: ChatRequest) -> ChatAnswer:
+                answer = await super().complete(request)
+                return replace(answer, text='{"reason": "ok", "pass": true, "score": 1}')
+
+        rows: list[Row] = []
+        models = Judge(known)
+        means = Means(models=models, scripts=FakeScripts(), limits=Limits(concurrency=1))
+        await run_suite(rubric, ARMS, means, trials=1, on_row=rows.append)
+        return rows[0]
+
+    assert ((await judged_by(2)).judge_unpriced, (await judged_by(2)).judge_cost_usd) == (0, 0.01)
+    assert ((await judged_by(1)).judge_unpriced, (await judged_by(1)).judge_cost_usd) == (1, 0.0)

@@ -10,8 +10,12 @@ import yaml
 
 from promptship.errors import ConfigError
 from promptship.evals.promptfoo.assertion_types import ALL_TYPES, BASE_TYPES, NOT_IGNORED_BY
+from promptship.evals.promptfoo.loading import load_config
 from promptship.evals.promptfoo.model import Effect
+from promptship.evals.promptfoo.providers import Providers
+from promptship.evals.promptfoo.run import Plan, plan
 from tests.support.promptfoo import planned, written
+from tests.support.services import FakeScripts
 
 
 def test_the_list_of_types_is_promptfoos() -> None:
@@ -128,6 +132,16 @@ async def test_a_provider_with_an_empty_list_of_prompts_is_asked_nothing(tmp_pat
         await planned(written(tmp_path, tests=[{"vars": {"text": "x"}}], providers=providers[:1]))
 
 
+async def really_planned(directory: Path) -> Plan:
+    """With the providers as they are made for users."""
+    providers = Providers(env={})
+    try:
+        config = load_config([], directory=directory, env={})
+        return await plan(config, scripts=FakeScripts(), make=providers.make, env={})
+    finally:
+        await providers.aclose()
+
+
 async def test_providers_and_assertions_that_are_wrong_are_named_together_with_their_lines(
     tmp_path: Path,
 ) -> None:
@@ -141,7 +155,7 @@ async def test_providers_and_assertions_that_are_wrong_are_named_together_with_t
         "    assert: [{type: contans, value: x}]\n"
     )
     with pytest.raises(ConfigError) as error:
-        await planned(tmp_path)
+        await really_planned(tmp_path)
     found = {(Path(problem.file).name, problem.line) for problem in error.value.problems}
     assert found == {("promptfooconfig.yaml", 4), ("promptfooconfig.yaml", 7)}
 
@@ -151,7 +165,7 @@ async def test_a_missing_file_of_tests_hides_no_provider(tmp_path: Path) -> None
         "prompts: ['say {{q}}']\nproviders: ['nobody:knows']\ntests: file://nowhere.yaml\n"
     )
     with pytest.raises(ConfigError) as error:
-        await planned(tmp_path)
+        await really_planned(tmp_path)
     said = str(error.value)
     assert "nowhere.yaml" in said
     assert "nobody:knows" in said

@@ -20,6 +20,8 @@ from promptship.settings import ModelSettings, ProviderSettings
 from tests.support.gateway import completion
 from tests.support.loopback import Behaviour, Loopback, hangs, raw, resets, says
 
+pytestmark = pytest.mark.slow
+
 ASK = ChatRequest(model="gpt-x", messages=({"role": "user", "content": "hi"},))
 
 

@@ -18,6 +18,8 @@ from promptship.settings import ModelSettings, ProviderSettings
 from tests.support.loopback import Behaviour, Loopback, hangs, raw, resets, says
 from tests.support.provider_stubs import ANSWERS, CALL, CALLED, CUT, FILTERED, bad, ok
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("openai", "anthropic", "azure", "gemini", "vertex", "bedrock")
 ENV = {"KEY": "s3cret-key", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "s3cret-key"}
 TOOL = {

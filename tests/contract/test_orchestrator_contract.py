@@ -14,6 +14,8 @@ from promptship.errors import Unavailable
 from promptship.ports import Orchestrator
 from tests.support.standin import Asked, Said, StandIn, stand_in
 
+pytestmark = pytest.mark.slow
+
 
 class Prefect:
     """Deployments by name; flow runs by idempotency key, whose later parameters are ignored."""

@@ -13,6 +13,8 @@ from tests.support.loopback import Behaviour, hangs, raw, resets, says
 from tests.support.promptfoo_providers import Bench, bench
 from tests.support.provider_stubs import ANSWERS, OPENAI, bad, ok
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Case:

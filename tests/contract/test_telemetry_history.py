@@ -22,6 +22,8 @@ from promptship.routing.observation import Observation
 from tests.support.postgres import postgres_database
 from tests.support.telemetry import NOON_MS, Telemetry, at, judged, said, served, sql_telemetry
 
+pytestmark = pytest.mark.slow
+
 STEPS = 12
 """More than a compaction of three streams has; one that never comes is a run without a crash."""
 COUNT = "select (select count(*) from observations), (select count(*) from feedback), (select count(*) from scores)"

@@ -19,6 +19,8 @@ from promptship.canary.interval import (
     rate_increments,
 )
 
+pytestmark = pytest.mark.slow
+
 RATES = np.array([0.0, 1.0])
 NEEDED = -math.log(ALPHA / 2)
 

@@ -19,6 +19,8 @@ from promptship.canary.look import take_look
 from promptship.canary.state import State
 from promptship.release.plan import Canary, Guardrail, Stage
 
+pytestmark = pytest.mark.slow
+
 ALPHA = 0.05
 REPLICATIONS = 400
 LIMIT = ALPHA + 3 * float(np.sqrt(ALPHA * (1 - ALPHA) / REPLICATIONS))

@@ -31,6 +31,8 @@ from promptship.evals.score import Score, Scored, Unscored, inverted
 from tests.support.assertion_table import built, cases, result, subject_of
 from tests.support.services import subject
 
+pytestmark = pytest.mark.slow
+
 SHORT = st.text("abc AB,", max_size=8)
 WORDS = st.lists(st.text("abcAB", min_size=1, max_size=3), min_size=1, max_size=3)
 SENTENCES = st.lists(st.sampled_from("a b c runs running cat. The don't".split()), max_size=8).map(" ".join)  # noqa: SIM905 - reads better

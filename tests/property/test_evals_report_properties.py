@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,8 @@ from promptship.evals.rows import ArmFacts, CaseFacts, Row, SuiteRun, from_json
 from promptship.evals.score import Score, Scored, Unscored
 from tests.support.reports import NASTY, asserted, row_of
 from tests.support.suite_runs import run_of
+
+pytestmark = pytest.mark.slow
 
 TEXT = st.one_of(st.sampled_from(NASTY), st.text(st.characters(exclude_categories=()), max_size=30))
 SHARES = st.floats(0, 1)

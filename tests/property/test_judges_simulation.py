@@ -12,6 +12,8 @@ from promptship.evals.judges.calibration import Answered, Calibration, measured
 from promptship.evals.judges.correction import Assuming, Corrected, corrected_pass_rate
 from promptship.evals.judges.labels import Label
 
+pytestmark = pytest.mark.slow
+
 RUNS = 250
 
 

@@ -19,6 +19,8 @@ from tests.support.facts import FACTS, opened, requested
 from tests.support.ledger_stores import START, Store, memory_store, migrated_file, sqlite_store
 from tests.support.lives import lives
 
+pytestmark = pytest.mark.slow
+
 _commits = (f"commit-{number}" for number in count())
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 json_values = st.recursive(

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,8 @@ from promptship.prompts.load import load
 from promptship.prompts.model import Message, Prompt
 from promptship.prompts.schema import prompt_schema
 from tests.property.prompt_values import NASTY, json_values, prompts, texts
+
+pytestmark = pytest.mark.slow
 
 
 def written(prompt: Prompt) -> str:

@@ -19,6 +19,8 @@ from promptship.wiring import build
 from tests.support.house import PATH, PROMPT, SUITE
 from tests.support.repositories import GitMaker
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = """
 [repository]
 url = "prompts.git"

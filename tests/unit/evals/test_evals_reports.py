@@ -32,6 +32,8 @@ from promptship.evals.suite_file import Severity
 from promptship.render.colour import show, wants_colour
 from tests.support.reports import asserted, large_report, matrix_report, row_of, small_report
 
+pytestmark = pytest.mark.slow
+
 PASS, FAIL = Scored(True, 1.0), Scored(False, 0.0)
 
 

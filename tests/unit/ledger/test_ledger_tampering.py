@@ -11,6 +11,8 @@ from promptship.release.phase import Phase
 from tests.support.facts import FACTS, bring, opened, version
 from tests.support.ledger_stores import START, Store, migrated_file, sqlite_store
 
+pytestmark = pytest.mark.slow
+
 TRIGGERS = [f"events_no_{what}" for what in ("update", "delete", "replace")]
 
 

@@ -17,6 +17,8 @@ from promptship.evals.services import ScriptFailed
 from tests.support.loopback import hangs
 from tests.support.promptfoo_providers import bench
 
+pytestmark = pytest.mark.slow
+
 PYTHON = """
 import os, sys, time, neighbour
 count = 0

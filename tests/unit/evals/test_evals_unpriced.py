@@ -116,7 +116,7 @@ async def test_judges_whose_cost_nobody_knows_are_counted_beside_the_known_cost(
                 return replace(answer, text='{"reason": "ok", "pass": true, "score": 1}')
 
         rows: list[Row] = []
-        models = Judge(known)
+        models: Any = Judge(known)
         means = Means(models=models, scripts=FakeScripts(), limits=Limits(concurrency=1))
         await run_suite(rubric, ARMS, means, trials=1, on_row=rows.append)
         return rows[0]

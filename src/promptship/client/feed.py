@@ -17,6 +17,8 @@ from promptship.client.live import elapsed, with_leases
 from promptship.errors import Refused, Unavailable
 from promptship.routing.table import RoutingTable
 
+_JITTER = random.Random()  # noqa: S311 - no secret; the application's own random numbers stay as they are
+
 _LOG = logging.getLogger("promptship.routes")
 APPLICATION_HEADER: Final = "x-promptship-application"
 SILENCE_S_MAX: Final = 5.0
@@ -81,7 +83,7 @@ class HttpRouteFeed:
                     self._trouble("the event stream ended")
                 except (httpx.HTTPError, ValidationError, ValueError) as error:
                     self._trouble(_reason(error))
-                await asyncio.sleep(self._poll_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+                await asyncio.sleep(self._poll_s * _JITTER.uniform(0.5, 1.0))
 
     async def _fetch(self, client: httpx.AsyncClient) -> RoutingTable:
         asked = self._monotonic()

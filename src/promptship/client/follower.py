@@ -18,6 +18,8 @@ from promptship.client.kept import KeptRoutes
 from promptship.client.live import LiveTable
 from promptship.client.state import Source
 
+_JITTER = random.Random()  # noqa: S311 - no secret; the application's own random numbers stay as they are
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -140,7 +142,7 @@ class Follower:
             except Exception as error:  # noqa: BLE001 - without the feed the client would grow old unnoticed
                 self._troubled(type(error).__name__)
                 _LOG.error("following routes failed: %s", type(error).__name__)
-            self._stopping.wait(_AGAIN_S * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            self._stopping.wait(_AGAIN_S * _JITTER.uniform(0.5, 1.0))
 
     async def _follow(self) -> None:
         import asyncio

@@ -18,6 +18,8 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final, Literal
 
+_JITTER = random.Random()  # noqa: S311 - no secret; the application's own random numbers stay as they are
+
 _LOG = logging.getLogger("promptship.client")
 Stream = Literal["observations", "feedback"]
 Report = tuple[Stream, Mapping[str, Any]]
@@ -118,7 +120,7 @@ class Outbox:
                 if self._stopping.is_set():
                     return
                 pause_s = min(_PAUSE_S_MAX, pause_s * 2) if self._sending else self._every_s
-                pause_s *= random.uniform(0.75, 1.0) if self._sending else 1.0  # noqa: S311 - no secret
+                pause_s *= _JITTER.uniform(0.75, 1.0) if self._sending else 1.0
 
     def _take(self) -> bool:
         """Whether there is something to send: what failed last, else the next batch."""

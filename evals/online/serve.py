@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from promptship.adapters.telemetry.spool import SpoolWriter
+from promptship.errors import place_of
 from promptship.evals.online.scorer import Locked, Scorer
 from promptship.evals.regression import equipped
 from promptship.lifecycle.app import App
@@ -33,17 +34,8 @@ def run(app: App, *, stop: threading.Event, on_turn: Callable[[], None] = lambda
                 asyncio.run(_score(app, stop, on_turn))
             except Exception as error:  # noqa: BLE001 - a scorer that is gone leaves answers lying about
                 # Not with its text, nor with what stood around it: they may quote answers.
-                _log.error("scoring broke and begins anew: %s", _where(error))
+                _log.error("scoring broke and begins anew: %s", place_of(error))
                 stop.wait(AGAIN_S)
-
-
-def _where(error: Exception) -> str:
-    """Type and place of an error, without its text."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}{place}"
 
 
 async def _score(app: App, stop: threading.Event, on_turn: Callable[[], None]) -> None:

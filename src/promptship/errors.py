@@ -110,3 +110,12 @@ class Unavailable(PromptshipError):
         self.retry_after_s = retry_after_s
         self.throttled = throttled
         """It answers, but not so often: 429, or a limit of requests or tokens."""
+
+
+def place_of(error: BaseException) -> str:
+    """Type and place of an error, without its text: for logs, where that text may quote what a request held."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{place}"

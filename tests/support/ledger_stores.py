@@ -1,7 +1,8 @@
 """Ledger and routes of every kind, empty, for tests."""
 
 import shutil
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -70,3 +71,15 @@ def sqlite_store(template: Path, path: Path) -> Iterator[Store]:
     shutil.copy(template, path)
     with sql_store(f"sqlite:///{path}") as store:
         yield store
+
+
+def vandalise(store: Store, triggers: Iterable[str], *statements: str) -> None:
+    """Change a ledger on SQLite past everything that guards it: `triggers` keep its tables append-only."""
+    connection = sqlite3.connect(store.url.removeprefix("sqlite:///"))
+    connection.execute("PRAGMA foreign_keys=OFF")
+    for trigger in triggers:
+        connection.execute(f"DROP TRIGGER {trigger}")
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()

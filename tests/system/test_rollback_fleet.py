@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -98,14 +99,23 @@ class Fleet:
         return release
 
     async def served(self, unit: str) -> set[str]:
-        """Versions that this unit gets from everybody; a gateway that has not heard of the prompt yet gives none."""
+        """Versions that this unit gets from everybody."""
         heard = [await one.ask(user=unit, prompt_variables={}) for one in self.gateways]
-        assert {one.status_code for one in heard} <= {200, 404}
-        versions = {one.headers.get("x-promptship-version", "none yet") for one in heard}
-        try:
-            return versions | {self.client.get("support").choose(unit).version}
-        except NotFound:
-            return versions | {"none yet"}
+        assert {one.status_code for one in heard} == {200}
+        versions = {one.headers["x-promptship-version"] for one in heard}
+        return versions | {self.client.get("support").choose(unit).version}
+
+    async def everybody_knows(self) -> None:
+        """Until the prompt that was just adopted has reached every gateway and, through one of them, the client."""
+
+        async def so() -> bool:
+            heard = [await one.ask(user="somebody", prompt_variables={}) for one in self.gateways]
+            with suppress(NotFound):
+                self.client.get("support").choose("somebody")
+                return all(one.status_code == HTTPStatus.OK for one in heard)
+            return False
+
+        await until(so, SECONDS)
 
     async def everybody_gets(self, version: str | None, unit: str) -> None:
         async def so() -> bool:
@@ -136,6 +146,7 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
         fleet.client = stack.enter_context(Client(fleet.gateways[0].address, cache=None, wait_s=SECONDS))
         fleet.commit("Say hello.")
         adopt(app, [], ref="main", actor="person:mira")
+        await fleet.everybody_knows()
         yield fleet
 
 

@@ -14,6 +14,7 @@ import orjson
 
 from promptship.client.kept import KeptRoutes
 from promptship.client.live import LiveTable
+from promptship.errors import place_of
 from promptship.gateway import for_clients, models, ofrep, otlp
 from promptship.gateway.admission import Admission
 from promptship.gateway.apis import CHAT, MESSAGES, RESPONSES
@@ -110,7 +111,7 @@ class Gateway:
             await handler(scope, receive, reply)
         except Exception as error:  # noqa: BLE001 - the server would log its text
             # A fault of ours. Not logged with its text: that may quote what the request held.
-            _LOG.error("%s failed: %s", scope["path"], _where(error))
+            _LOG.error("%s failed: %s", scope["path"], place_of(error))
             if not reply.started:
                 await reply.reject(
                     Rejection(500, "internal_error", "the gateway failed; the request was not answered")
@@ -166,7 +167,7 @@ class Gateway:
                         _LOG.info("routes of revision %d", table.revision)
                         await asyncio.to_thread(self._kept.save, table)
             except Exception as error:  # noqa: BLE001 - without the feed the gateway would grow old unnoticed
-                _LOG.error("the route feed broke: %s", _where(error))
+                _LOG.error("the route feed broke: %s", place_of(error))
             await asyncio.sleep(_AGAIN_S)
 
 
@@ -204,12 +205,3 @@ def create_app(
         tracing=tracing,
     )
     return Gateway(feed=feed, kept=kept, around=around, keys=Keys(settings.applications), intake=intake)
-
-
-def _where(error: Exception) -> str:
-    """Type and place of an error, without its text."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}{place}"

@@ -74,12 +74,23 @@ def read_json(body: bytes) -> dict[str, Any] | Rejection:
     return value
 
 
-def read_call(body: bytes, unit_header: str = "", names: Names | None = None) -> Call | Rejection:
-    """The call of a chat completion. `X-Unit-Id`, when given, says who is randomised; else `user` or `safety_identifier`."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The part that chat completions and messages share. `fields` is what nobody has read yet."""
+
+    prompt: str
+    pin: str
+    variables: dict[str, Any]
+    messages: list[Any]
+    fields: dict[str, Any]
+
+
+def read_asked(body: bytes, names: Names) -> Asked | Rejection:
+    """The prompt that `model` names, its variables, and the conversation; each is taken out of the body's fields."""
     fields = read_json(body)
     if isinstance(fields, Rejection):
         return fields
-    named = named_by_model(fields, names or Names())
+    named = named_by_model(fields, names)
     if isinstance(named, Rejection):
         return named
     variables = take_variables(fields)
@@ -89,13 +100,21 @@ def read_call(body: bytes, unit_header: str = "", names: Names | None = None) ->
     wrong = wrong_messages(messages)
     if wrong is not None:
         return wrong
-    stream = read_stream(fields)
+    return Asked(*named, variables, messages or [], fields)
+
+
+def read_call(body: bytes, unit_header: str = "", names: Names | None = None) -> Call | Rejection:
+    """The call of a chat completion. `X-Unit-Id`, when given, says who is randomised; else `user` or `safety_identifier`."""
+    asked = read_asked(body, names or Names())
+    if isinstance(asked, Rejection):
+        return asked
+    stream = read_stream(asked.fields)
     if isinstance(stream, Rejection):
         return stream
-    unit = unit_of(unit_header, fields, "user", "safety_identifier")
+    unit = unit_of(unit_header, asked.fields, "user", "safety_identifier")
     if isinstance(unit, Rejection):
         return unit
-    return Call(named[0], named[1], unit, variables, messages or [], stream, fields)
+    return Call(asked.prompt, asked.pin, unit, asked.variables, asked.messages, stream, asked.fields)
 
 
 def named_by_model(fields: dict[str, Any], names: Names) -> tuple[str, str] | Rejection:

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from promptship.gateway.intake import (
-    Call,
-    Names,
-    named_by_model,
-    read_json,
-    read_stream,
-    take_variables,
-    unit_of,
-    wrong_messages,
-)
+from promptship.gateway.intake import Call, Names, read_asked, read_stream, unit_of
 from promptship.gateway.rejection import Rejection, bad_request
 
 
 def read_message_call(body: bytes, unit_header: str = "", names: Names | None = None) -> Call | Rejection:
     """The call. `X-Unit-Id`, when given, says who is randomised; else it is `metadata.user_id`."""
-    fields = read_json(body)
-    if isinstance(fields, Rejection):
-        return fields
-    named = named_by_model(fields, names or Names())
-    if isinstance(named, Rejection):
-        return named
-    variables = take_variables(fields)
-    if isinstance(variables, Rejection):
-        return variables
-    messages = fields.pop("messages", None)
-    wrong = wrong_messages(messages)
-    if wrong is not None:
-        return wrong
+    asked = read_asked(body, names or Names())
+    if isinstance(asked, Rejection):
+        return asked
+    fields = asked.fields
     if not isinstance(fields.get("system"), str | list | None):
         return bad_request("system must be a text or a list of blocks", "system")
     stream = read_stream(fields)
@@ -41,4 +23,4 @@ def read_message_call(body: bytes, unit_header: str = "", names: Names | None = 
     unit = unit_of(unit_header, metadata or {}, "user_id")
     if isinstance(unit, Rejection):
         return unit
-    return Call(named[0], named[1], unit, variables, messages or [], stream, fields)
+    return Call(asked.prompt, asked.pin, unit, asked.variables, asked.messages, stream, fields)

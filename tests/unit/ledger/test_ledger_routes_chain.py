@@ -13,7 +13,7 @@ from promptship.release.history import fold
 from promptship.release.phase import Phase
 from promptship.release.plan import Plan
 from tests.support.facts import opened, requested, version
-from tests.support.ledger_stores import START, Store, migrated_file, sql_store, sqlite_store
+from tests.support.ledger_stores import START, Store, migrated_file, sql_store, sqlite_store, vandalise
 
 TRIGGERS = [f"route_history_no_{what}" for what in ("update", "delete", "replace")]
 STABLE, SAFE = version("s"), version("k")
@@ -32,16 +32,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def vandalise(store: Store, *statements: str) -> None:
-    connection = sqlite3.connect(store.url.removeprefix("sqlite:///"))
-    for trigger in TRIGGERS:
-        connection.execute(f"DROP TRIGGER {trigger}")
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -55,19 +45,19 @@ def vandalise(store: Store, *statements: str) -> None:
     ],
 )
 def test_who_killed_what_and_why_cannot_be_edited_unnoticed(store: Store, change: str) -> None:
-    vandalise(store, f"UPDATE route_history SET {change} WHERE revision = 5")
+    vandalise(store, TRIGGERS, f"UPDATE route_history SET {change} WHERE revision = 5")
     (problem,) = store.ledger.verify().problems
     assert problem == "route of support at revision 5: its content does not match its hash"
 
 
 def test_a_change_that_is_taken_out_is_missed(store: Store) -> None:
-    vandalise(store, "DELETE FROM route_history WHERE revision = 5")
+    vandalise(store, TRIGGERS, "DELETE FROM route_history WHERE revision = 5")
     (problem,) = store.ledger.verify().problems
     assert problem == "route of support at revision 6: does not name the hash of the change before it"
 
 
 def test_a_change_without_a_hash_cannot_be_slipped_in(store: Store) -> None:
-    vandalise(store, "UPDATE route_history SET hash = NULL WHERE revision = 6")
+    vandalise(store, TRIGGERS, "UPDATE route_history SET hash = NULL WHERE revision = 6")
     assert "revision 6: has no hash" in store.ledger.verify().problems[0]
 
 
@@ -75,6 +65,7 @@ def test_a_cut_tail_changes_the_head_that_was_anchored(store: Store) -> None:
     head = store.ledger.verify().head
     vandalise(
         store,
+        TRIGGERS,
         "DELETE FROM route_history WHERE revision = 6",
         f"UPDATE routes SET revision = 5, killed = '{SAFE.digest}' WHERE prompt = 'support'",
     )
@@ -84,7 +75,7 @@ def test_a_cut_tail_changes_the_head_that_was_anchored(store: Store) -> None:
 
 
 def test_the_switch_itself_is_what_the_history_says(store: Store) -> None:
-    vandalise(store, f"UPDATE routes SET killed = '{STABLE.digest}' WHERE prompt = 'other'")
+    vandalise(store, TRIGGERS, f"UPDATE routes SET killed = '{STABLE.digest}' WHERE prompt = 'other'")
     assert store.ledger.verify().problems == ("route of other: is not what its history says",)
 
 

@@ -1,6 +1,5 @@
 """A vandal with a shell edits the SQLite file: verify says where. What a chain alone cannot show, its anchored head does."""
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from promptship.errors import ConfigError
 from promptship.release.phase import Phase
 from tests.support.facts import FACTS, bring, opened, version
-from tests.support.ledger_stores import START, Store, migrated_file, sqlite_store
+from tests.support.ledger_stores import START, Store, migrated_file, sqlite_store, vandalise
 
 pytestmark = pytest.mark.slow
 
@@ -33,17 +32,6 @@ def release_id(store: Store) -> str:
     return one
 
 
-def vandalise(store: Store, *statements: str) -> None:
-    connection = sqlite3.connect(store.url.removeprefix("sqlite:///"))
-    connection.execute("PRAGMA foreign_keys=OFF")
-    for trigger in TRIGGERS:
-        connection.execute(f"DROP TRIGGER {trigger}")
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
 def problems(store: Store) -> str:
     return "\n".join(store.ledger.verify().problems)
 
@@ -51,6 +39,7 @@ def problems(store: Store) -> str:
 def test_an_edited_payload_is_named(store: Store, release_id: str) -> None:
     vandalise(
         store,
+        TRIGGERS,
         f"UPDATE events SET fact = replace(fact, '-0.01', '-0.02') WHERE release_id = '{release_id}' AND seq = 2",
     )
 
@@ -62,20 +51,24 @@ def test_an_edited_payload_is_named(store: Store, release_id: str) -> None:
     [("actor", "'person:eve'"), ("at", "at + 1"), ("at", "'noon'"), ("hash", "'00'"), ("prev", "'00'")],
 )
 def test_every_hashed_column_counts(store: Store, release_id: str, column: str, value: str) -> None:
-    vandalise(store, f"UPDATE events SET {column} = {value} WHERE release_id = '{release_id}' AND seq = 2")
+    vandalise(
+        store, TRIGGERS, f"UPDATE events SET {column} = {value} WHERE release_id = '{release_id}' AND seq = 2"
+    )
 
     assert release_id in problems(store)
     assert store.ledger.verify(release_id).problems
 
 
 def test_a_fact_filed_under_another_kind_is_named(store: Store, release_id: str) -> None:
-    vandalise(store, f"UPDATE events SET kind = 'looked' WHERE release_id = '{release_id}' AND seq = 2")
+    vandalise(
+        store, TRIGGERS, f"UPDATE events SET kind = 'looked' WHERE release_id = '{release_id}' AND seq = 2"
+    )
 
     assert "is filed as looked but says evaluated" in problems(store)
 
 
 def test_a_removed_middle_event_is_named(store: Store, release_id: str) -> None:
-    vandalise(store, f"DELETE FROM events WHERE release_id = '{release_id}' AND seq = 2")
+    vandalise(store, TRIGGERS, f"DELETE FROM events WHERE release_id = '{release_id}' AND seq = 2")
 
     assert f"{release_id} event 3: comes after event 1" in problems(store)
 
@@ -84,6 +77,7 @@ def test_a_removed_and_renumbered_event_is_named(store: Store, release_id: str) 
     mine = f"release_id = '{release_id}'"
     vandalise(
         store,
+        TRIGGERS,
         f"DELETE FROM events WHERE {mine} AND seq = 2",
         f"UPDATE events SET seq = 2 WHERE {mine} AND seq = 3",
         f"UPDATE events SET seq = 3 WHERE {mine} AND seq = 4",
@@ -94,7 +88,7 @@ def test_a_removed_and_renumbered_event_is_named(store: Store, release_id: str) 
 
 def test_swapped_events_are_named(store: Store, release_id: str) -> None:
     mine = f"UPDATE events SET seq = {{}} WHERE release_id = '{release_id}' AND seq = {{}}"
-    vandalise(store, mine.format(99, 1), mine.format(1, 2), mine.format(2, 99))
+    vandalise(store, TRIGGERS, mine.format(99, 1), mine.format(1, 2), mine.format(2, 99))
 
     found = problems(store)
     assert f"{release_id} event 1: does not name the hash" in found
@@ -102,7 +96,7 @@ def test_swapped_events_are_named(store: Store, release_id: str) -> None:
 
 
 def test_a_missing_beginning_is_named(store: Store, release_id: str) -> None:
-    vandalise(store, f"DELETE FROM events WHERE release_id = '{release_id}' AND seq = 0")
+    vandalise(store, TRIGGERS, f"DELETE FROM events WHERE release_id = '{release_id}' AND seq = 0")
 
     assert "begins with requested" in problems(store)
 
@@ -110,6 +104,7 @@ def test_a_missing_beginning_is_named(store: Store, release_id: str) -> None:
 def test_an_inserted_event_is_named(store: Store, release_id: str) -> None:
     vandalise(
         store,
+        TRIGGERS,
         "INSERT INTO events SELECT release_id, 5, at, actor, 'promoted', fact, hash, hash FROM events "
         f"WHERE release_id = '{release_id}' AND seq = 4",
     )
@@ -133,7 +128,7 @@ def test_an_inserted_event_is_named(store: Store, release_id: str) -> None:
     ],
 )
 def test_a_changed_list_entry_is_named(store: Store, release_id: str, column: str, value: str) -> None:
-    vandalise(store, f"UPDATE releases SET {column} = {value} WHERE id = '{release_id}'")
+    vandalise(store, TRIGGERS, f"UPDATE releases SET {column} = {value} WHERE id = '{release_id}'")
 
     assert release_id in problems(store)
 
@@ -141,18 +136,18 @@ def test_a_changed_list_entry_is_named(store: Store, release_id: str, column: st
 def test_a_release_without_events_and_events_without_a_release_are_named(
     store: Store, release_id: str
 ) -> None:
-    vandalise(store, f"DELETE FROM events WHERE release_id = '{release_id}'")
+    vandalise(store, TRIGGERS, f"DELETE FROM events WHERE release_id = '{release_id}'")
     assert problems(store) == f"{release_id}: has no events"
 
 
 def test_events_without_a_release_are_named(store: Store, release_id: str) -> None:
-    vandalise(store, f"DELETE FROM releases WHERE id = '{release_id}'")
+    vandalise(store, TRIGGERS, f"DELETE FROM releases WHERE id = '{release_id}'")
 
     assert problems(store) == f"{release_id}: has events but no release"
 
 
 def test_every_broken_chain_is_reported_not_only_the_first(store: Store, release_id: str) -> None:
-    vandalise(store, "UPDATE events SET actor = 'eve' WHERE seq = 0")
+    vandalise(store, TRIGGERS, "UPDATE events SET actor = 'eve' WHERE seq = 0")
 
     assert len(store.ledger.verify().problems) == 3
 
@@ -161,6 +156,7 @@ def test_a_cut_tail_with_a_mended_list_shows_only_in_the_anchored_head(store: St
     anchored = store.ledger.verify().head
     vandalise(
         store,
+        TRIGGERS,
         f"DELETE FROM events WHERE release_id = '{release_id}' AND seq = 4",
         "UPDATE releases SET seq = 3, phase = 'awaiting_approval', "
         f"head_hash = (SELECT hash FROM events WHERE release_id = '{release_id}' AND seq = 3) WHERE id = '{release_id}'",
@@ -177,6 +173,7 @@ def test_a_fact_this_program_does_not_know_is_an_error_that_says_what_to_do(
     text = '{"kind":"teleported"}'
     vandalise(
         store,
+        TRIGGERS,
         f"UPDATE events SET fact = '{text}', kind = 'teleported' WHERE release_id = '{release_id}' AND seq = 2",
     )
 
@@ -196,6 +193,7 @@ def test_an_edited_version_is_named(store: Store) -> None:
     assert store.ledger.verify().problems == ()
     vandalise(
         store,
+        TRIGGERS,
         "DROP TRIGGER versions_no_update",
         "UPDATE versions SET content = replace(content, '[]', '[1]')",
     )
@@ -216,6 +214,6 @@ def test_an_edited_route_is_named(store: Store, statement: str) -> None:
     store.routes.keep_version(version("other"))
     store.routes.adopt("support-reply", version(), actor="cli", at=START)
     assert store.ledger.verify().problems == ()
-    vandalise(store, statement)
+    vandalise(store, TRIGGERS, statement)
 
     assert problems(store) == "route of support-reply: is not what its history says"

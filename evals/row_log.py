@@ -67,13 +67,13 @@ class RowLog:
 def read_rows(path: Path) -> Iterator[Row]:
     """Rows as they lie on disk, one per trial: of a trial that was done again, the last. A torn line is left out.
 
-    Holds one row at a time. No file: no rows.
+    Holds one row at a time. No file: no rows. What another process adds meanwhile is left for the next reading.
     """
     if not path.exists():
         return
     last = {(data["case"], data["arm"], data["trial"]): offset for offset, data in _parsed(path)}
     for offset, data in _parsed(path):
-        if last[data["case"], data["arm"], data["trial"]] != offset:
+        if last.get((data["case"], data["arm"], data["trial"])) != offset:
             continue
         try:
             row = from_json(data)

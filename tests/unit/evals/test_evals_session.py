@@ -77,6 +77,19 @@ def test_of_a_trial_that_was_done_again_the_last_counts(tmp_path: Path) -> None:
         assert [kept.answers for kept in log.rows()] == [("hello",), ("second",)]
 
 
+def test_rows_that_are_added_while_others_are_read_are_left_for_the_next_reading(tmp_path: Path) -> None:
+    with RowLog(tmp_path / ROWS) as log:
+        log.add(row("a"))
+        log.add(row("b"))
+        reading = log.rows()
+        read = [next(reading)]
+        log.add(row("c"))  # another shard's
+        log.add(row("b", text="again"))
+        read += reading
+        assert read == [row("a"), row("b")]
+        assert list(log.rows()) == [row("a"), row("c"), row("b", text="again")]
+
+
 def test_values_that_json_has_no_form_for_are_kept_as_text(tmp_path: Path) -> None:
     with RowLog(tmp_path / ROWS) as log:
         odd: dict[Any, Any] = {"big": 2**70, "when": date(2030, 1, 2), 3: "three", "on": [True, 2, 0.5, None]}

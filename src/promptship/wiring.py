@@ -12,6 +12,7 @@ from pathlib import Path
 from promptship.adapters.clock import SystemClock
 from promptship.adapters.database import connect, migrate
 from promptship.adapters.git import GitRepository
+from promptship.adapters.ledger.sql_journal import SqlJournal
 from promptship.adapters.ledger.sql_ledger import SqlLedger
 from promptship.adapters.ledger.sql_routes import SqlRoutes
 from promptship.adapters.prefect_api import PrefectOrchestrator
@@ -52,6 +53,7 @@ def build(settings: Settings) -> App:
     return App(
         settings=settings,
         ledger=SqlLedger(engine),
+        journal=SqlJournal(engine),
         routes=SqlRoutes(engine, clock),
         measurements=measurements,
         models=HttpModels(settings.providers, settings.models, os.environ),

@@ -7,6 +7,7 @@ from typing import Any
 
 from promptship.adapters.memory.approvals import MemoryApprovals
 from promptship.adapters.memory.clock import MemoryClock
+from promptship.adapters.memory.journal import MemoryJournal
 from promptship.adapters.memory.ledger import MemoryLedger, MemoryRoutes
 from promptship.adapters.memory.measurements import MemoryMeasurements
 from promptship.adapters.memory.models import ScriptedModels
@@ -88,10 +89,11 @@ class House:
     def __post_init__(self) -> None:
         self.routes = MemoryRoutes(self.clock)
         self.ledger = BusyLedger(self.routes)
+        self.journal = MemoryJournal()
         self.app = App(
             settings=settings(self.root), ledger=self.ledger, routes=self.routes, measurements=self.measurements,
             models=ScriptedModels(lambda _: "hello"), approvals=self.approvals, repository=self.repository,
-            orchestrator=self.orchestrator, clock=self.clock,
+            orchestrator=self.orchestrator, clock=self.clock, journal=self.journal,
         )  # fmt: skip
         self.watcher = Watcher(self.app)
 

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from promptship.adapters.memory.approvals import MemoryApprovals
 from promptship.adapters.memory.clock import MemoryClock
+from promptship.adapters.memory.journal import MemoryJournal
 from promptship.adapters.memory.ledger import MemoryLedger, MemoryRoutes
 from promptship.adapters.memory.measurements import MemoryMeasurements
 from promptship.adapters.memory.models import ScriptedModels
@@ -60,6 +61,7 @@ class World:
     approvals: MemoryApprovals = field(default_factory=MemoryApprovals)
     repository: MemoryRepository = field(default_factory=MemoryRepository)
     orchestrator: MemoryOrchestrator = field(default_factory=MemoryOrchestrator)
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
     ledger: Ledger | None = None
     routes: Routes | None = None
 
@@ -75,7 +77,7 @@ class World:
         return App(
             settings=self.settings, ledger=self.ledger, routes=self.routes, measurements=MemoryMeasurements(),
             models=ScriptedModels([]), approvals=self.approvals, repository=self.repository,
-            orchestrator=self.orchestrator, clock=self.clock,
+            orchestrator=self.orchestrator, clock=self.clock, journal=self.journal,
         )  # fmt: skip
 
     def asgi(self) -> Starlette:

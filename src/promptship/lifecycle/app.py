@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from promptship.ports import (
     Approvals,
     Clock,
+    Journal,
     Ledger,
     Measurements,
     Models,
@@ -25,6 +26,7 @@ class App:
 
     settings: Settings
     ledger: Ledger
+    journal: Journal
     routes: Routes
     measurements: Measurements
     models: Models

@@ -114,3 +114,17 @@ route_revision = Table(
     Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
     Column("value", BigInteger, nullable=False),
 )  # fmt: skip
+
+journal = Table(
+    "journal", metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),  # order of writing, over all topics
+    Column("topic", String, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("prev", String, nullable=False),
+    Column("hash", String, nullable=False),  # `journal_chain`
+    UniqueConstraint("topic", "seq"),
+)  # fmt: skip

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, func, select, type_coerce
 
 from promptship.adapters.database import Moment, moment, reading
-from promptship.adapters.ledger import chain, route_chain
-from promptship.adapters.ledger.schema import events, releases, route_history, routes, versions
+from promptship.adapters.ledger import chain, journal_chain, route_chain
+from promptship.adapters.ledger.schema import events, journal, releases, route_history, routes, versions
 from promptship.errors import NotFound
 from promptship.ports import AuditReport
 from promptship.prompts.json_values import compact
@@ -47,8 +47,9 @@ def verify(engine: Engine, release_id: str | None) -> AuditReport:
             counted += reader.count
         if release_id is None:
             broken, heads_of_routes = _routes_audited(connection)
-            problems += [*_contents(connection), *_served(connection), *broken]
-            told |= heads_of_routes
+            broken_topics, heads_of_topics = _journal_audited(connection)
+            problems += [*_contents(connection), *_served(connection), *broken, *broken_topics]
+            told |= heads_of_routes | heads_of_topics
     problems += [problem for one, head in unseen.items() for problem in _audit(one, head, _Reader(iter(())))]
     if release_id is not None and not told and not counted:
         raise NotFound(f"no release {release_id}")
@@ -135,6 +136,22 @@ def _routes_audited(connection: Connection) -> tuple[list[str], dict[str, tuple[
             problems.append(f"route of {prompt}: its history cannot be read: {error}")
         if changes.hash is not None:
             heads[f"route:{prompt}"] = (changes.revision, changes.hash)
+    return problems, heads
+
+
+def _journal_audited(connection: Connection) -> tuple[list[str], dict[str, tuple[int, str]]]:
+    """What does not hold in the chains of the journal, and the head of each topic."""
+    problems: list[str] = []
+    heads: dict[str, tuple[int, str]] = {}
+    query = select(*(_raw(column) for column in journal.c)).order_by(journal.c.topic, journal.c.seq)
+    rows = connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE))
+    for topic, group in groupby(rows, key=lambda row: str(row.topic)):
+        entries = [{**row._mapping, "at": row.at} for row in group]  # noqa: SLF001 - SQLAlchemy's public name for it
+        try:
+            problems += journal_chain.audit({**entry, "at": moment(entry["at"])} for entry in entries)
+        except (TypeError, ValueError, OverflowError) as error:
+            problems.append(f"journal {topic}: cannot be read: {error}")
+        heads[f"journal:{topic}"] = (entries[-1]["seq"], entries[-1]["hash"])
     return problems, heads
 
 

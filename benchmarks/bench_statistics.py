@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial, reduce
 from pathlib import Path as File
 
@@ -42,13 +43,14 @@ from benchmarks.simulated.canary import (
     simulate,
     simulate_means,
 )
+from benchmarks.simulated.pipeline import pipeline
+from benchmarks.simulated.table import Row, limit, percents, quantiles
 from benchmarks.simulated.users import Users, race, unit_sums
+from benchmarks.simulated.values import KINDS, Answers, canary, crossings
 from promptship.canary import eprocess, sample_ratio
 from promptship.canary.eprocess import Floats, Null
 from promptship.canary.evidence import ArmCounts, Counts
 
-Row = tuple[str, ...]
-"""Scenario, what, e-process, gbstats, peeked z, target."""
 Job = Callable[[int, np.random.Generator], list[Row]]
 SIZES = (20, 100, 500)
 FLOOR = 0.005
@@ -83,6 +85,10 @@ REPEATS = [
     *(Users(correlation, each) for correlation in (0.1, 0.3) for each in (10, 50)),
     *(Users(correlation, 50, heavy=True) for correlation in (0.1, 0.3)),
 ]
+VALUES = [
+    *(Answers(correlation, each) for correlation in (0.1, 0.3) for each in (10, 50)),
+    Answers(0.3, 50, heavy=True),
+]
 SCORES = np.linspace(0, 1, 41)
 GOOD, WORSE_SCORE = beta_law(0.80, 0.2, SCORES), beta_law(0.75, 0.2, SCORES)
 COSTS = np.exp(np.linspace(-4, 5, 104))
@@ -103,23 +109,6 @@ def costs(factor: float) -> Floats:
     """Lognormal costs, `factor` times the usual."""
     density = np.exp(-0.5 * np.log(COSTS / factor) ** 2)
     return np.asarray(density / density.sum())
-
-
-def quantiles(crossed: Ints, start: int = 0, look: int = LOOK, horizon: int = HORIZON) -> str:
-    """Median and p90 of the candidate requests until the crossing, counted from `start`; >H where it came too late or never."""
-    requests = np.sort(np.where(crossed > 0, crossed * look - start, np.inf))
-    values = (requests[int(np.ceil(quantile * len(requests))) - 1] for quantile in (0.5, 0.9))
-    return "/".join(f"{value:,.0f}" if value <= horizon else ">H" for value in values)
-
-
-def percents(crossed: list[Ints]) -> str:
-    """Share of the replications that crossed, per size of look."""
-    return " ".join(f"{100 * float(np.mean(one > 0)):.1f}" for one in crossed)
-
-
-def limit(replications: int, alpha: float = ALPHA) -> str:
-    """What false decisions may come to: alpha and two standard errors."""
-    return f"<= {100 * (alpha + 2 * float(np.sqrt(alpha * (1 - alpha) / replications))):.1f}"
 
 
 def columns(outcomes: list[Outcome], text: Callable[[list[Ints]], str]) -> tuple[str, str, str]:
@@ -232,6 +221,30 @@ def repeated(users: Users, replications: int, rng: np.random.Generator) -> list[
     return rows
 
 
+def repeated_values(answers: Answers, replications: int, rng: np.random.Generator) -> list[Row]:
+    """The same of cost, a score and latency, all of the same answers; and the delay when all answers are a quarter longer."""
+    runs = max(replications * 3 // 10, 20)
+    tables = [canary(answers, HORIZON // 2, list(SIZES), rng) for _ in range(runs)]
+    heavy = ", uneven" if answers.heavy else ""
+    name = f"users of {answers.requests_each} requests{heavy}, corr. {answers.correlation:g}"
+    rows: list[Row] = []
+    for kind in KINDS:
+        found = [crossings(kind, [table[kind][index] for table in tables]) for index in range(len(SIZES))]
+        ours, plain, peeked, gb = ([one[column] for one in found] for column in range(4))
+        rows += [
+            (f"A/A {kind}, {name}", "false rollback %", percents(ours), percents(gb), percents(peeked), limit(runs)),
+            (f"A/A {kind}, {name}", "the same, not divided", percents(plain), "-", "-", ""),
+        ]  # fmt: skip
+    del tables
+    if not answers.heavy:
+        longer = replace(answers, longer=0.25)
+        late = [canary(longer, HORIZON // 2, [LOOK], rng)["latency"][0] for _ in range(runs // 3)]
+        ours_late, _, peeked_late, gb_late = crossings("latency", late)
+        cells = (quantiles(one, horizon=HORIZON // 2) for one in (ours_late, gb_late, peeked_late))
+        rows.append((f"latency +25 %, {name}", "delay median/p90", *cells, ""))
+    return rows
+
+
 def split(replications: int, rng: np.random.Generator) -> list[Row]:
     """The sample ratio of 2 %, every 5,000 new units: false alarms, and units until a split of 1.8 % is seen."""
     looks, units, intended = 60, 5000, 0.02
@@ -276,11 +289,13 @@ def jobs() -> list[Job]:
     return [
         *(partial(same, scenario) for scenario in SAME),
         guardrails,
+        *(partial(repeated_values, answers) for answers in VALUES),
         *(partial(repeated, users) for users in REPEATS),
         *(partial(worse, scenario) for scenario in WORSE),
         means,
         *(partial(prove, base, margin) for base, margin in PROVE),
         split,
+        pipeline,
     ]
 
 

@@ -1,4 +1,4 @@
-"""Hourly: prove that history is unchanged, expire approvals, start runs for whatever is due, and tidy this machine's telemetry."""
+"""Hourly, and when a run has ended early: prove that history is unchanged, expire approvals, start runs for whatever is due, and tidy this machine's telemetry."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ def housekeeping() -> str:
     tidy_telemetry()
     tidy_evaluations()
     return head
+
+
+@flow(name="reconcile", persist_result=False)
+def reconcile() -> int:
+    """Obey cancels, expire approvals, start runs for whatever is due: what the watcher does, when a run has ended early."""
+    return move_what_is_due()

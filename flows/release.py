@@ -1,6 +1,6 @@
 """The life of a release: lint -> regress -> canary -> approve -> promote, and every ending is told.
 
-A run is a resumable function of the ledger. It moves the release as far as it can and ends; nothing waits in a process. When
+A run is a resumable function of the ledger. It moves the release as far as it can and is suspended; nothing waits in a process. When
 traffic or people have answered, the watcher asks for another run, which goes through the same steps: those that are done say
 so at once. Kill it anywhere and start it again with the same release: no side effect is repeated.
 """
@@ -13,7 +13,7 @@ from prefect import flow
 
 from promptship.flows.regression import regress_in_shards
 from promptship.lifecycle.steps import Standing
-from promptship.tasks.hold import moving
+from promptship.tasks.hold import moving, park
 from promptship.tasks.steps import approve, canary, conclude, lint, promote, regress
 from promptship.wiring import app
 
@@ -27,7 +27,9 @@ def release(release_id: str) -> str:
         for step in (lint, suites(), canary, approve, promote):
             if step(release_id) is not Standing.GO_ON:
                 break
-        return conclude(release_id)
+        phase = conclude(release_id)
+    park(release_id)
+    return phase
 
 
 def suites() -> Callable[[str], Standing]:

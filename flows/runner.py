@@ -1,31 +1,77 @@
-"""Serve the flows on one machine: deployments and a runner in one process, each run in a process of its own."""
+"""What is deployed, and the runner that serves it on one machine: each run in a process of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import threading
+import time
+from typing import Any, Final
 
-from prefect import aserve
+import httpx
+from prefect import Flow, aserve
+from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
 
-from promptship.flows.housekeeping import housekeeping
+from promptship.adapters.hooks import is_loopback
+from promptship.adapters.prefect_api import RELEASE, credentials
+from promptship.flows.housekeeping import housekeeping, reconcile
 from promptship.flows.release import release
 
-RUNS_MAX = 4
+_log = logging.getLogger(__name__)
+
+RUNS_MAX: Final = 4
 """Runs at a time: more of them make Prefect's SQLite database refuse writes (measured: 8 of 30 crashed without a limit)."""
+TAG: Final = "promptship"
+RELEASE_TAG: Final = "promptship-release"
+"""Of runs that move a release: when one ends early, others are asked to look after the release."""
+LOST_EVERY_S: Final = 30.0
+"""Seconds between looks whether Prefect still knows the deployments."""
+FORGOTTEN_EXIT: Final = 3
 
 
-def run() -> None:
-    """Register the deployments and run what is scheduled, until told to stop."""
+async def deployments(pool: str | None = None) -> list[RunnerDeployment]:
+    """Every deployment, for workers of a pool or (None) for the runner. prefect.yaml says the same to `prefect deploy`."""
+    return [
+        await _deployment(release, pool, tags=[TAG, RELEASE_TAG]),
+        await _deployment(reconcile, pool),
+        await _deployment(housekeeping, pool, cron="17 * * * *"),
+    ]
+
+
+async def _deployment(flow: Flow[..., Any], pool: str | None, **options: Any) -> RunnerDeployment:
+    """Of the flow's own name, as one module path: a file path would load a second copy of the package."""
+    module = EntrypointType.MODULE_PATH
+    words = {"tags": [TAG], **options, "work_pool_name": pool}
+    made = flow.ato_deployment(flow.name, entrypoint_type=module, **words)
+    return await made
+
+
+def run(api_url: str) -> None:
+    """Register the deployments and run what is scheduled, until told to stop, or until Prefect has lost its database."""
+    threading.Thread(target=_leave_when_forgotten, args=(api_url,), name="forgotten", daemon=True).start()
     asyncio.run(_run())
 
 
 async def _run() -> None:
-    module = EntrypointType.MODULE_PATH  # a file path would load a second copy of the package
-    deployments = (
-        await release.ato_deployment("release", entrypoint_type=module, tags=["promptship"]),
-        await housekeeping.ato_deployment(
-            "housekeeping", entrypoint_type=module, tags=["promptship"], cron="17 * * * *"
-        ),
-    )
     # A restart must not leave the schedule off, so nothing is paused on the way out.
-    await aserve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=RUNS_MAX)
+    await aserve(*await deployments(), pause_on_shutdown=False, print_starting_message=False, limit=RUNS_MAX)
+
+
+def _leave_when_forgotten(api_url: str) -> None:
+    """End this process once a server that answers does not know our deployment: started again, it registers it again."""
+    registered = False
+    with httpx.Client(headers=credentials(None), timeout=10, trust_env=not is_loopback(api_url)) as client:
+        while True:
+            time.sleep(LOST_EVERY_S)
+            try:
+                status = client.get(f"{api_url}/deployments/name/{RELEASE}").status_code
+            except httpx.HTTPError:
+                continue  # it is down; the runner waits for it
+            registered = registered or status == httpx.codes.OK
+            if registered and status == httpx.codes.NOT_FOUND:
+                _log.error("Prefect has lost its database: starting again to register the flows")
+                os._exit(
+                    FORGOTTEN_EXIT
+                )  # a clean end would first try to cancel runs that nobody knows any more

@@ -1,4 +1,4 @@
-"""One run moves a release at a time: a lease in the ledger, renewed while the run lives."""
+"""One run moves a release at a time: a lease in the ledger, renewed while the run lives. What waits is parked without a process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
-from promptship.errors import PromptshipError
+from prefect.context import FlowRunContext
+from prefect.flow_runs import suspend_flow_run
+
+from promptship.errors import PromptshipError, Unavailable
 from promptship.lifecycle.reconcile import run_lease
 from promptship.wiring import app
 
@@ -44,3 +47,24 @@ def moving(release_id: str) -> Iterator[bool]:
         done.set()
         renewing.join()
         ledger.let_go(name, holder)
+
+
+def park(release_id: str) -> None:
+    """End this run: Suspended while the release is open, so that there is something in Prefect to cancel, which holds no process.
+
+    It is not resumed: whoever moves the release on starts another run, which closes this one. Resumed by hand it does what any
+    run does. Nothing rests on it, so whatever goes wrong here is only logged; a run without a deployment cannot be suspended.
+    """
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
+        return
+    try:
+        app().orchestrator.settle(release_id, keep=str(context.flow_run.id))
+    except Unavailable as error:
+        _log.info("earlier runs of release %s stay suspended: %s", release_id, error)
+    if not app().release(release_id).is_open:
+        return
+    try:
+        suspend_flow_run(key=uuid4().hex)
+    except RuntimeError as error:
+        _log.info("release %s waits, but its run could not be suspended: %s", release_id, error)

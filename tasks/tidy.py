@@ -18,7 +18,8 @@ def tidy_telemetry() -> str:
     """Compact this machine's spool, apply the retention of `[telemetry]`; returns what was done."""
     done = app().measurements.tidy()
     return (
-        f"{done.rows:,} rows of {done.segments} segments in {done.files} files, {done.expired} files expired"
+        f"{done.rows:,} rows of {done.segments} segments in {done.files} files, {done.merged} files merged, "
+        f"{done.expired} expired"
     )
 
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from promptship.canary.evidence import Health, Outcome
 from promptship.errors import Conflict, PromptshipError, Unavailable
+from promptship.lifecycle import experiment_looks, experiments, holdback
 from promptship.lifecycle.app import App
 from promptship.lifecycle.look import look
 from promptship.lifecycle.reconcile import reconcile
@@ -52,6 +53,7 @@ class Watcher:
             return False
         for summary in self.app.ledger.summaries(phases=WATCHED, limit=10_000):
             self._look(summary)
+        self._tend()
         looked = time.monotonic()
         reconcile(self.app)
         ended = time.monotonic()
@@ -87,15 +89,42 @@ class Watcher:
                 "release %s of %s, look %d: %s", summary.id, summary.prompt, verdict.look, verdict.outcome
             )
 
+    def _tend(self) -> None:
+        """Experiments and holdbacks: whatever is randomised without an open release."""
+        for prompt, route in self.app.routes.table().routes.items():
+            if route.split is None or route.split.is_canary:
+                continue
+            try:
+                if route.split.arms:
+                    experiment_looks.tend(self.app, route, gate=self._checked)
+                else:
+                    gate = partial(self._checked, route.split.release_id, route.split.stage)
+                    holdback.tend(self.app, route, gate=gate)
+            except Conflict as error:
+                _log.info("look at %s of %s lost to another write: %s", route.split.release_id, prompt, error)
+            except PromptshipError as error:
+                # Its lease is not renewed, so its units get what is stable.
+                _log.error("could not look at %s of %s: %s", route.split.release_id, prompt, error)
+            except Exception:  # noqa: BLE001 - the same
+                _log.exception("could not look at %s of %s", route.split.release_id, prompt)
+        experiments.settle(self.app)
+        holdback.settle(self.app)
+
     def _health(self, release_id: str, *, fresh: bool) -> Health:
         release = self.app.release(release_id)
         if release.stage is None:
             return Health()
-        key = (release.id, release.stage)
+        self.checked = {
+            key: one for key, one in self.checked.items() if key[0] != release.id or key[1] == release.stage
+        }
+        return self._checked(release.id, release.stage, fresh=fresh)
+
+    def _checked(self, watched: str, number: int, *, fresh: bool) -> Health:
+        """Of a stage of a release, or of an arm of an experiment."""
+        key = (watched, number)
         at, health = self.checked.get(key, (float("-inf"), Health()))
         if fresh or health.problems or time.monotonic() - at >= self.app.settings.watcher.gate_every:
-            health = self.app.measurements.check(release.id, release.stage, as_of=self.app.clock.now())
-            self.checked = {k: v for k, v in self.checked.items() if k[0] != release.id}
+            health = self.app.measurements.check(watched, number, as_of=self.app.clock.now())
             self.checked[key] = (time.monotonic(), health)
         return health
 

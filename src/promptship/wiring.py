@@ -9,22 +9,31 @@ from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 
+from promptship.adapters.announcing import PrefectEvents, ReleaseTraces, Webhook
 from promptship.adapters.clock import SystemClock
 from promptship.adapters.database import connect, migrate
 from promptship.adapters.git import GitRepository
+from promptship.adapters.git_propose import GitProposals
 from promptship.adapters.ledger.sql_journal import SqlJournal
 from promptship.adapters.ledger.sql_ledger import SqlLedger
+from promptship.adapters.ledger.sql_outbox import SqlOutbox
 from promptship.adapters.ledger.sql_routes import SqlRoutes
+from promptship.adapters.otel import headers_of
 from promptship.adapters.prefect_api import PrefectOrchestrator
 from promptship.adapters.providers import HttpModels
+from promptship.adapters.providers.catalogue import HttpCatalogue
 from promptship.adapters.secrets import Secrets, private_directory
 from promptship.adapters.slack import approvals_for
 from promptship.adapters.telemetry import History, Lake, SpoolMeasurements
+from promptship.errors import ConfigError, Problem
+from promptship.lifecycle.announcing import Sink
 from promptship.lifecycle.app import App
 from promptship.render.redact import keep_secret, named_secrets
 from promptship.settings import Settings
 from promptship.settings_file import load_settings
 
+RELEASES_SERVICE = "promptship"
+"""`service.name` of the traces of releases."""
 CONFIG_VARIABLE = "PROMPTSHIP_CONFIG"
 """Environment variable that names promptship.toml for processes that are started without arguments, such as flow runs."""
 
@@ -54,6 +63,7 @@ def build(settings: Settings) -> App:
         settings=settings,
         ledger=SqlLedger(engine),
         journal=SqlJournal(engine),
+        outbox=SqlOutbox(engine),
         routes=SqlRoutes(engine, clock),
         measurements=measurements,
         models=HttpModels(settings.providers, settings.models, os.environ),
@@ -61,8 +71,44 @@ def build(settings: Settings) -> App:
         repository=GitRepository((settings.root / settings.repository.url).resolve()),
         orchestrator=PrefectOrchestrator(settings.prefect_api_url),
         clock=clock,
+        catalogue=HttpCatalogue(settings.providers, os.environ),
+        proposals=GitProposals((settings.root / settings.repository.url).resolve(), remote=settings.retest.remote),
         close=close,
     )
+
+
+def sinks(app: App) -> list[Sink]:
+    """Everybody outside who is told of what happens to releases.
+
+    Raises:
+        ConfigError: a webhook's key is not in the environment, or the variable with a collector's headers does not hold headers.
+    """
+    settings, env = app.settings, os.environ
+    here = settings.server_url
+    found: list[Sink] = []
+    if settings.prefect.events:
+        found.append(PrefectEvents(settings.prefect_api_url, server_url=here))
+    if settings.otel.endpoint:
+        found.append(
+            ReleaseTraces(
+                settings.otel.endpoint,
+                headers=headers_of(settings.otel.headers_env, env.get(settings.otel.headers_env, "")),
+                service=RELEASES_SERVICE,
+                history=lambda release_id: app.ledger.events(release_id, looks=False),
+                timeout_s=settings.otel.timeout,
+            )
+        )
+    missing = [one for one in settings.webhooks if one.secret_env and not env.get(one.secret_env)]
+    if missing:
+        advice = "put the key there, or leave secret_env out to send unsigned"
+        raise ConfigError(
+            [
+                Problem("environment", one.secret_env, "not set", f"webhook {one.name} is signed", advice)
+                for one in missing
+            ]
+        )
+    found += [Webhook(one, secret=env.get(one.secret_env, ""), server_url=here) for one in settings.webhooks]
+    return found
 
 
 @contextmanager

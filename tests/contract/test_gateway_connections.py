@@ -30,7 +30,9 @@ async def asked(
 ) -> tuple[int, str, bytes, str]:
     """Status, media type and body of an answer, and the path that was asked."""
     async with Loopback(behaviour) as server:
-        given = ProviderSettings.model_validate({"kind": kind, "base_url": server.url, "api_key_env": "KEY"})
+        options = {"kind": kind, "base_url": server.url, "api_key_env": "KEY"}
+        options |= {"region": "eu-1"} if kind == "bedrock" else {}
+        given = ProviderSettings.model_validate(options)
         upstream = HttpUpstream(Endpoints({"main": given}, {}, {"KEY": "k"}))
         try:
             answer = await upstream.open("m", orjson.dumps(CHAT | fields), api, [("anthropic-version", "x")])
@@ -42,7 +44,10 @@ async def asked(
         return answer.status, answer.content_type, body, path
 
 
-@pytest.mark.parametrize("kind", ["openai", "azure", "anthropic", "gemini"])
+KINDS = ("openai", "azure", "anthropic", "gemini", "bedrock")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_chat_completion_is_one_whoever_gives_it(kind: str, stream: bool) -> None:
     status, media, body, _ = await asked(

@@ -128,7 +128,7 @@ def test_a_lane_concludes_what_a_release_concludes_at_every_look(
     # Only one metric of latency at a time: a release counts them both from the same histogram, cut at other places here.
     chosen = [number for number in chosen if number != 3 or 2 not in chosen]
     measured = [
-        Measured(rail, assumed(rail.metric, base), part=1.0 if index else 0.6)
+        Measured(rail, assumed(rail.metric, base), *((1.0, 1.0) if index else (0.6, 0.3)))
         for index, (rail, base) in enumerate(GUARDRAILS[number] for number in chosen)
     ]
     plan = Canary(stages=STAGES, guardrails=tuple(one.guardrail for one in measured), requests_min=25)

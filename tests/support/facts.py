@@ -36,6 +36,7 @@ FACTS: dict[str, Callable[[], e.Fact]] = {
         question="promote", required=1, expires_at=START, reason="all guardrails hold"
     ),
     "approval_asked": lambda: e.ApprovalAsked(channel="C1", reference="C1:1.2"),
+    "escalated": lambda: e.Escalated(to=("#leads",)),
     "approval_given": lambda: e.ApprovalGiven(approver="mira", reason="good", via="cli"),
     "approval_refused": lambda: e.ApprovalRefused(who="eve", why="not an approver", via="slack"),
     "approved": lambda: e.Approved(approvers=("mira",)),
@@ -45,6 +46,8 @@ FACTS: dict[str, Callable[[], e.Fact]] = {
     "cancelled": lambda: e.Cancelled(reason="not today"),
     "failed": lambda: e.Failed(reason="provider down"),
     "stumbled": lambda: e.Stumbled(step="lint", reason="git did not answer"),
+    "paused": lambda: e.Paused(reason="freeze"),
+    "resumed": lambda: e.Resumed(reason="thaw"),
     "concluded": e.Concluded,
 }
 

@@ -12,6 +12,7 @@ from promptship.adapters.memory.ledger import MemoryLedger, MemoryRoutes
 from promptship.adapters.memory.measurements import MemoryMeasurements
 from promptship.adapters.memory.models import ScriptedModels
 from promptship.adapters.memory.orchestrator import MemoryOrchestrator
+from promptship.adapters.memory.outbox import MemoryOutbox
 from promptship.adapters.memory.repository import MemoryRepository
 from promptship.lifecycle import steps, telling
 from promptship.lifecycle.adopting import adopt
@@ -90,10 +91,11 @@ class House:
         self.routes = MemoryRoutes(self.clock)
         self.ledger = BusyLedger(self.routes)
         self.journal = MemoryJournal()
+        self.outbox = MemoryOutbox(self.ledger)
         self.app = App(
             settings=settings(self.root), ledger=self.ledger, routes=self.routes, measurements=self.measurements,
             models=ScriptedModels(lambda _: "hello"), approvals=self.approvals, repository=self.repository,
-            orchestrator=self.orchestrator, clock=self.clock, journal=self.journal,
+            orchestrator=self.orchestrator, clock=self.clock, journal=self.journal, outbox=self.outbox,
         )  # fmt: skip
         self.watcher = Watcher(self.app)
 

@@ -18,6 +18,7 @@ from promptship.adapters.memory.ledger import MemoryLedger, MemoryRoutes
 from promptship.adapters.memory.measurements import MemoryMeasurements
 from promptship.adapters.memory.models import ScriptedModels
 from promptship.adapters.memory.orchestrator import MemoryOrchestrator
+from promptship.adapters.memory.outbox import MemoryOutbox
 from promptship.adapters.memory.repository import MemoryRepository
 from promptship.lifecycle.app import App
 from promptship.ports import Ledger, RouteChange, Routes
@@ -78,6 +79,7 @@ class World:
             settings=self.settings, ledger=self.ledger, routes=self.routes, measurements=MemoryMeasurements(),
             models=ScriptedModels([]), approvals=self.approvals, repository=self.repository,
             orchestrator=self.orchestrator, clock=self.clock, journal=self.journal,
+            outbox=MemoryOutbox(self.ledger),
         )  # fmt: skip
 
     def asgi(self) -> Starlette:

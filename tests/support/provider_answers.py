@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from promptship.adapters.providers.dialects.bedrock_stream import EVENT_STREAM
+from tests.support.bedrock_frames import CONVERSED, CONVERSED_EVENTS
 from tests.support.gateway import completion, event
 from tests.support.loopback import Asked, Behaviour, raw
 
@@ -158,31 +160,37 @@ WHOLE: dict[str, bytes] = {
     "/messages": orjson.dumps(MESSAGE),
     "/embeddings": orjson.dumps(EMBEDDINGS),
     ":generateContent": orjson.dumps(GENERATED),
+    "/converse": orjson.dumps(CONVERSED),
 }
 STREAMS: dict[str, Sequence[bytes]] = {
     "/chat/completions": CHAT_EVENTS,
     "/responses": RESPONSE_EVENTS,
     "/messages": MESSAGE_EVENTS,
     ":streamGenerateContent": GENERATED_EVENTS,
+    "/converse-stream": CONVERSED_EVENTS,
 }
 
 
-def every_provider() -> Behaviour:
-    """Answers each kind of call in its own words, streamed when it asks for that."""
+def every_provider(*, lacks: Sequence[str] = ()) -> Behaviour:
+    """Answers each kind of call in its own words, streamed when it asks for that; `lacks`: ends of paths that it does not have."""
 
     async def behave(asked: Asked, writer: asyncio.StreamWriter) -> None:
         path = asked.path.partition("?")[0]
-        is_stream = asked.json.get("stream") is True or path.endswith(":streamGenerateContent")
+        is_stream = asked.json.get("stream") is True or path.endswith(
+            (":streamGenerateContent", "/converse-stream")
+        )
         table: Mapping[str, Any] = STREAMS if is_stream else WHOLE
-        answer = next((one for end, one in table.items() if path.endswith(end)), None)
+        answer = None
+        if not path.endswith(tuple(lacks)):
+            answer = next((one for end, one in table.items() if path.endswith(end)), None)
         if answer is None:
             writer.write(raw("404 Not Found", b'{"error": {"message": "no such path"}}'))
         elif isinstance(answer, bytes):
             writer.write(raw("200 OK", answer, "content-type: application/json"))
         else:
-            writer.write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-            )
+            media = EVENT_STREAM if path.endswith("/converse-stream") else "text/event-stream"
+            head = f"HTTP/1.1 200 OK\r\ncontent-type: {media}\r\ntransfer-encoding: chunked\r\n\r\n"
+            writer.write(head.encode())
             for piece in answer:
                 writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             writer.write(b"0\r\n\r\n")

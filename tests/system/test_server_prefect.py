@@ -12,8 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from promptship.adapters.announcing import PrefectEvents
 from promptship.adapters.prefect_api import PrefectOrchestrator
 from promptship.errors import Unavailable
+from tests.support.house import House
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -78,3 +80,24 @@ def test_one_key_is_one_flow_run(prefect: str) -> None:
         runs = http.post("/flow_runs/filter", json={}).json()
     assert {run["id"] for run in runs} == {first, other}
     assert [run["parameters"] for run in runs] == [{"release_id": "r-1"}] * 2
+
+
+def test_its_events_are_told_once_by_their_id(prefect: str) -> None:
+    house = House()
+    house.adopt()
+    release_id = house.push("Say hello kindly.")
+    (event,) = house.ledger.events(release_id)
+    with closing(PrefectEvents(prefect, server_url="http://plane.example", auth="")) as sink:
+        for _ in range(2):
+            sink.tell(event, house.release(release_id))
+    ever = {"since": "2026-01-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}  # the house's clock stands in January
+    wanted = {"filter": {"event": {"prefix": ["promptship.release."]}, "occurred": ever}}
+    with httpx.Client(base_url=prefect, trust_env=False) as http:
+        for _ in range(100):
+            found = http.post("/events/filter", json=wanted).raise_for_status().json()["events"]
+            if found:
+                break
+            time.sleep(0.2)
+    assert [one["event"] for one in found] == ["promptship.release.requested"]
+    assert found[0]["resource"]["prefect.resource.id"] == f"promptship.release.{release_id}"
+    assert found[0]["payload"]["prompt"] == "support"

@@ -1,4 +1,7 @@
-"""The Git repository, read with Git's plumbing commands: nothing is checked out, nothing is written, no hook or filter runs."""
+"""The Git repository, read with Git's plumbing commands: nothing is checked out, no hook or filter runs.
+
+Nothing is written but what `fetch` brings into the mirror of a remote.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from promptship.adapters.git_remote import Remote
 from promptship.errors import ConfigError, NotFound, Problem, Unavailable
 from promptship.ports import Commit
 
 TIMEOUT_S: Final = 30.0
 _FILE_MODES: Final = frozenset({"100644", "100755"})  # not symlinks (120000), not submodules (160000)
+_FULL: Final = re.compile(r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")
 _ZEROS: Final = re.compile(r"^(?:0{40}|0{64})$")
 _PERSON: Final = re.compile(rb"^(author|committer) .*<([^<>\n]*)> (-?\d{1,12})(?: [+-]\d{4})?$", re.MULTILINE)
 _SETTINGS: Final = (
@@ -29,17 +34,25 @@ _SETTINGS: Final = (
 
 
 class GitRepository:
-    """A bare or non-bare repository on this machine. Stateless, so safe to share between threads."""
+    """A bare or non-bare repository on this machine. Stateless, so safe to share between threads.
 
-    def __init__(self, path: Path, *, timeout_s: float = TIMEOUT_S) -> None:
+    With a remote it is that one's mirror: made when it is not there yet, and a full commit id that is missing is fetched.
+    """
+
+    def __init__(self, path: Path, *, remote: Remote | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self._path = path
+        self._remote = remote
         self._timeout_s = timeout_s
 
     def resolve(self, ref: str) -> Commit:
         """Commit of a branch, tag or (short) hash. Raises NotFound; ConfigError when the repository itself is not there."""
         if not ref or ref.startswith(("-", ":", "^")) or not ref.isprintable() or ".." in ref:
             raise NotFound(f"{ref!r} is not a branch, tag or commit")
-        found = self._git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+        asked = ("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+        found = self._git(*asked)
+        if found is None and self._remote is not None and _FULL.match(ref):
+            self.fetch()
+            found = self._git(*asked)
         if found is None:
             raise NotFound(
                 f"no branch, tag or commit {ref} in {self._path} (or a short hash that fits several)"
@@ -67,10 +80,35 @@ class GitRepository:
                 paths.add(name)
         return tuple(sorted(paths))
 
+    def removed(self, before: str, after: str) -> Sequence[str]:
+        """Paths that `before` has and `after` has not. `before` all zeros: none. Raises NotFound."""
+        if _ZEROS.match(before):
+            return ()
+        old, new = self.tree(before).files(), frozenset(self.tree(after).files())
+        return tuple(path for path in old if path not in new)
+
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `newer` was built on `older`; a commit is its own ancestor. Raises NotFound."""
+        if _FULL.match(older) and _FULL.match(newer):
+            said = self._run("merge-base", "--is-ancestor", older, newer).returncode
+            if said in {0, 1}:
+                return said == 0
         commits = self.resolve(older).id, self.resolve(newer).id
         return self._git("merge-base", "--is-ancestor", *commits) is not None
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """Newest commit that both were built on; None: they have nothing in common. Raises NotFound."""
+        found = self._git("merge-base", self.resolve(one).id, self.resolve(other).id)
+        return None if found is None else found.decode("ascii").split()[0]
+
+    def fetch(self, *refs: str) -> None:
+        """Bring in the remote's branches and tags, and these references beside them; without a remote nothing happens.
+
+        Raises:
+            Unavailable: the remote does not answer, does not let us in, or takes longer than its deadline.
+        """
+        if self._remote is not None:
+            self._remote.fetch(self._path, *refs)
 
     def listing(self, commit: str) -> dict[str, str]:
         """Blob of every regular file of a commit, by path."""
@@ -113,9 +151,13 @@ class GitRepository:
         done = self._run(*arguments)
         if done.returncode == 0:
             return done.stdout
-        if self._run("rev-parse", "--git-dir").returncode != 0:
+        if self._run("rev-parse", "--git-dir").returncode == 0:
+            return None
+        if self._remote is None:
             raise ConfigError([self._no_repository(done.stderr)])
-        return None
+        self.fetch()
+        done = self._run(*arguments)
+        return done.stdout if done.returncode == 0 else None
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         options = [word for pair in _SETTINGS for word in pair]

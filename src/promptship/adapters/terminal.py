@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from promptship.errors import Unavailable
 from promptship.ports import Card
 from promptship.render.redact import redact
 
@@ -25,3 +26,11 @@ class LogApprovals:
     def tell(self, channel: str | None, text: str) -> None:
         """Into the log."""
         _log.info("notice%s: %s", f" for {channel}" if channel else "", redact(text))
+
+    def members(self, group: str) -> frozenset[str]:
+        """Nobody can be asked here."""
+        raise Unavailable(f"Slack is not configured here, and knows who is in the user group {group}")
+
+    def email(self, user: str) -> str:  # noqa: ARG002 - nobody to ask
+        """Not told here."""
+        return ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from promptship.canary.evidence import ArmCounts, Counts, Finding, Outcome
-from promptship.canary.reading import Reading, Split
+from promptship.canary.reading import Limits, Reading, Split
 from promptship.numbers import at_least, decimal, duration, evidence, money, percent, plural
 from promptship.release.plan import Canary, Metric, Stage
 
@@ -39,8 +41,13 @@ def in_unit(metric: str, mean: float) -> str:
 def _measured(reading: Reading) -> str:
     if reading.means is not None and reading.counts is not None:
         return _averages(reading)
-    slow = "" if reading.limits is None else f"answers of {reading.limits.slow_ms:,.0f} ms or more: "
+    slow = "" if reading.limits is None else f"answers of {_slow(reading.limits)}: "
     return f"{slow}{_arms(reading.counts)}{_repeats(reading)}"
+
+
+def _slow(limits: Limits) -> str:
+    which = "" if limits.quantile is None else f" (stable's p{100 * limits.quantile:g} as the canary began)"
+    return f"{limits.slow_ms:,.0f} ms or more{which}"
 
 
 def _averages(reading: Reading) -> str:
@@ -50,7 +57,7 @@ def _averages(reading: Reading) -> str:
     cap = "" if means.cap is None else f", each answer counted with at most {in_unit(metric, means.cap)}"
     return (
         f"on average candidate {in_unit(metric, means.candidate)} (of {counts.candidate.requests:,}), "
-        f"stable {in_unit(metric, means.stable)} (of {counts.stable.requests:,}) in this stage{cap}"
+        f"stable {in_unit(metric, means.stable)} (of {counts.stable.requests:,}) in this stage{cap}{_repeats(reading)}"
     )
 
 
@@ -72,6 +79,12 @@ def _margin(reading: Reading) -> str:
     if reading.means is not None and reading.margin is not None:
         return in_unit(reading.guardrail.metric, reading.margin)
     return "unknown" if reading.margin is None else f"{percent(reading.margin).rstrip('%')} percentage points"
+
+
+def _stage_margin(reading: Reading) -> str:
+    """Of a rollback: what the stage would have let pass as proven."""
+    known = reading.margin is not None or reading.limits is not None
+    return f"; the margin of this stage was {_margin(reading)}" if known and reading.guardrail.prove else ""
 
 
 def _finding(
@@ -110,9 +123,10 @@ def harmful(reading: Reading, threshold: float) -> Finding:
     beyond = f" by more than the tolerated {percent(tolerance)}" if tolerance else ""
     text = (
         f"{reading.guardrail.metric} is worse with the candidate{beyond}: {_measured(reading)}; "
-        f"the evidence of harm is {evidence(reading.e_harm)}, and {at_least(threshold)} rolls back."
+        f"the evidence of harm is {evidence(reading.e_harm)}, and {at_least(threshold)} is enough to roll back{_stage_margin(reading)}."
     )
-    return _finding(reading, Outcome.ROLL_BACK, text, e=reading.e_harm, threshold=threshold)
+    needs = "another candidate, or a larger `tolerance` if this much worse is acceptable"
+    return _finding(reading, Outcome.ROLL_BACK, text, e=reading.e_harm, threshold=threshold, needs=needs)
 
 
 def stopped(reading: Reading) -> Finding:
@@ -122,7 +136,8 @@ def stopped(reading: Reading) -> Finding:
         f"{reading.guardrail.metric} has reached its hard stop: {plural(reading.bad, 'bad candidate request')} in this release, "
         f"and {stop_at:,} {'rolls' if stop_at == 1 else 'roll'} back whatever stable does."
     )
-    return _finding(reading, Outcome.ROLL_BACK, text, e=None, threshold=None)
+    needs = "another candidate, or a higher `stop_at`"
+    return _finding(reading, Outcome.ROLL_BACK, text, e=None, threshold=None, needs=needs)
 
 
 def without_control(reading: Reading, threshold: float) -> Finding:
@@ -167,7 +182,7 @@ def undecided(reading: Reading, harm: float, safe: float) -> Finding:
         f"the evidence of safety is {evidence(reading.e_safe)} of {at_least(safe)}, of harm {evidence(reading.e_harm)} of "
         f"{at_least(harm)}, the margin {_margin(reading)}."
     )
-    needs = ""
+    needs = "more requests of both arms; how many cannot be estimated from these"
     if reading.requests_needed:
         more = _rounded(reading.requests_needed)
         needs = f"about {more:,} more candidate requests if the candidate is as good as stable"
@@ -194,14 +209,25 @@ def mismatch(split: Split) -> Finding:
     one, zero = split.assigned.candidate.requests, split.assigned.stable.requests
     text = (
         f"The arms cannot be compared: the candidate has {one:,} of {plural(one + zero, 'unit')} of this stage "
-        f"({percent(one / (one + zero))}), and {percent(split.share)} were assigned to it; the evidence that some are missing is "
-        f"{evidence(split.e_value)}, and {at_least(split.threshold)} makes the stage invalid. Nothing was judged."
+        f"({percent(one / (one + zero))}), and {percent(split.share)} were assigned to it, so {_missing(split)}; the evidence that "
+        f"this is no chance is {evidence(split.e_value)}, and {at_least(split.threshold)} makes the stage invalid. Nothing was judged."
     )
-    needs = "finding out where units are lost (answers that fail before they are written down, an application that asks again elsewhere)"
+    needs = (
+        "units that come back, such as a spool that arrives late; else find where they are lost: answers that fail before they are "
+        "written down, an application that asks again elsewhere"
+    )
     return Finding(
         rule="sample_ratio", outcome=Outcome.HOLD, because=text, needs=needs,
         counts=split.assigned, e_value=split.e_value, threshold=split.threshold,
     )  # fmt: skip
+
+
+def _missing(split: Split) -> str:
+    """How many units one arm lacks, taking the other's as complete."""
+    one, zero = split.assigned.candidate.requests, split.assigned.stable.requests
+    lacks = zero * split.share / (1 - split.share) - one
+    arm, missing = ("candidate", lacks) if lacks > 0 else ("stable", -lacks * (1 - split.share) / split.share)
+    return f"the {arm} lacks about {plural(_rounded(round(missing)), 'unit')}"
 
 
 def units_seen(plan: Canary, reading: Reading, units: int, *, enough: bool) -> Finding:
@@ -235,7 +261,10 @@ def requests_seen(plan: Canary, requests: int, *, enough: bool) -> Finding:
     return Finding(rule="requests_min", outcome=Outcome.HOLD, because=text, needs=needs)
 
 
-def cap_reached(stage: Stage, elapsed_s: float) -> Finding:
-    """ASK: time is up without an answer; a person decides, it never advances by itself."""
-    text = f"The stage has lasted {duration(elapsed_s)}, its cap is {duration(stage.cap)}, and there is no answer: a person decides."
+def cap_reached(stage: Stage, elapsed_s: float, holding: Sequence[str]) -> Finding:
+    """ASK: time is up without an answer; a person decides, it never advances by itself. `holding`: the rules that hold."""
+    text = (
+        f"The stage has lasted {duration(elapsed_s)}, its cap is {duration(stage.cap)}, and there is no answer because of "
+        f"{', '.join(holding)}: a person decides."
+    )
     return Finding(rule="cap", outcome=Outcome.ASK, because=text, needs="a person's decision")

@@ -49,8 +49,9 @@ def decide(
         findings = [_weigh(plan, here, reading) for reading in readings]
         findings += _wait(plan, here, requests, elapsed_s)
         findings += _units(plan, here, readings)
-    if elapsed_s >= here.cap and any(finding.outcome is Outcome.HOLD for finding in findings):
-        findings.append(because.cap_reached(here, elapsed_s))
+    holding = [finding.rule for finding in findings if finding.outcome is Outcome.HOLD]
+    if elapsed_s >= here.cap and holding:
+        findings.append(because.cap_reached(here, elapsed_s, holding))
     return Verdict(stage=stage, look=look, findings=tuple(findings))
 
 

@@ -47,9 +47,10 @@ class Values(_Value):
 
 
 class UnitSums(_Value):
-    """One arm's units (users, sessions) on one rate: what a cluster-robust variance needs.
+    """One arm's units (users, sessions) on one metric: what a cluster-robust variance needs.
 
-    With n requests and s bad ones of a unit: number of units, sum n, sum s, sum n^2, sum s^2, sum n*s (statistics 2(g)).
+    With n requests and s bad ones of a unit: number of units, sum n, sum s, sum n^2, sum s^2, sum n*s (statistics 2(g)). Of latency
+    and of means s is the sum of the bin numbers of the unit's answers (`LatencyCounts`, `StageCounts.means`).
     """
 
     units: Annotated[int, Field(ge=0)] = 0
@@ -61,7 +62,7 @@ class UnitSums(_Value):
 
 
 class ArmUnits(_Value):
-    """Both arms' units on one rate."""
+    """Both arms' units on one metric."""
 
     candidate: UnitSums = UnitSums()
     stable: UnitSums = UnitSums()
@@ -78,7 +79,7 @@ class StageCounts(_Value):
     requests: ArmCounts = ArmCounts()
     """Requests per arm regardless of maturity (events unused)."""
     units: dict[str, ArmUnits] = Field(default_factory=dict)
-    """By rate metric, regardless of maturity; requests without a unit are in none. Absent: not known."""
+    """By metric, regardless of maturity; requests without a unit are in none. Absent: not known."""
     assigned: ArmCounts | None = None
     """Different units of this stage per arm (`requests` counts units, events unused); the sample ratio is judged on them."""
 
@@ -139,7 +140,7 @@ class Finding(_Value):
     design_effect: float | None = None
     """What repeat users divide the evidence and the requests by; None: 1, or not known."""
     units: int | None = None
-    """Different candidate units of this stage behind a rate; None: not known."""
+    """Different candidate units of this stage behind the counts; None: not known."""
     needs: str = ""
     """What would change it, for example `about 400 more candidate requests`."""
 

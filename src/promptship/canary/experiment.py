@@ -89,11 +89,21 @@ def experiment(release: Release, events: Iterable[e.Event], *, alpha: float = AL
 Stages = Sequence[tuple[int, Sequence[StageCounts]]]
 
 
-def _effect(watch: Watch | MeanWatch, stages: Stages, alpha: float) -> MetricEffect:
+def arm_effects(
+    arm: str, watches: Sequence[Watch | MeanWatch], counts: Sequence[StageCounts], *, alpha: float
+) -> tuple[MetricEffect, ...]:
+    """The effects of one arm of an experiment, from the counts of its looks (the arm in the candidate's role, the control in stable's).
+
+    Parts of the arms never change in an experiment, so its looks are one stage.
+    """
+    return tuple(_effect(watch, [(0, counts)], alpha, arm) for watch in watches)
+
+
+def _effect(watch: Watch | MeanWatch, stages: Stages, alpha: float, arm: str = "candidate") -> MetricEffect:
     metric = watch.metric
     if isinstance(watch, MeanWatch):
         return MetricEffect(
-            arm="candidate",
+            arm=arm,
             metric=metric,
             effect=_mean(watch, stages, alpha),
             higher_is_better=scale.is_score(metric),
@@ -119,9 +129,7 @@ def _effect(watch: Watch | MeanWatch, stages: Stages, alpha: float) -> MetricEff
         rate_effect(one, zero, stages=numbers, alpha=alpha, design_effect=watch.effect) if len(one) else None
     )
     slow_ms = latency.edge_ms(edge) if is_latency(metric) and edge is not None else None
-    return MetricEffect(
-        arm="candidate", metric=metric, effect=effect, higher_is_better=False, slow_ms=slow_ms
-    )
+    return MetricEffect(arm=arm, metric=metric, effect=effect, higher_is_better=False, slow_ms=slow_ms)
 
 
 def _mean(watch: MeanWatch, stages: Stages, alpha: float) -> Effect | None:

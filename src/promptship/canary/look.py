@@ -96,7 +96,7 @@ def _with_rate(
     floor = reading.guardrail.margin_floor
     p0 = (watched.safe or watched.harm[0]).p0
     null = eprocess.unsafe(stage.margin, floor, p0)
-    nats = 0.0 if watched.safe is None else eprocess.information(null, p0, watched.safe.p0, stage.share)
+    nats = 0.0 if watched.safe is None else eprocess.information(null, p0, watched.safe.p0, _share(counts))
     return reading.model_copy(
         update={
             "counts": counts,
@@ -120,12 +120,16 @@ def _with_latency(
     beyond = latency.exceeding(counts.stable, wide)
     p1 = float(eprocess.predicted_rate(beyond.events, beyond.requests))
     safe = _safe_at(watched, which)
-    nats = 0.0 if safe is None else eprocess.information(Null(Side.SAFETY), p1, safe.p0, stage.share)
+    nats = 0.0 if safe is None else eprocess.information(Null(Side.SAFETY), p1, safe.p0, _share(slow))
     return reading.model_copy(
         update={
             "counts": slow,
             "counts_margin": exceedances(counts, edge, stage.margin),
-            "limits": Limits(slow_ms=latency.edge_ms(edge), margin_ms=latency.edge_ms(wide)),
+            "limits": Limits(
+                slow_ms=latency.edge_ms(edge),
+                margin_ms=latency.edge_ms(wide),
+                quantile=latency.QUANTILES[which],
+            ),
             "requests_needed": _needed(watched, nats, alpha),
         }
     )
@@ -159,7 +163,7 @@ def _with_mean(
     metric, cap = watched.metric, watched.cap
     null = mean_watch.unsafe(reading.guardrail, stage.margin, watched.m0)
     part = float(null.ratio * watched.m0 + null.shift) - watched.m0
-    nats = mean.information(null, part, watched.variance, stage.share)
+    nats = mean.information(null, part, watched.variance, _share(seen))
     return reading.model_copy(
         update={
             "counts": seen,
@@ -176,6 +180,12 @@ def _with_mean(
 
 def _both(counts: ArmCounts) -> bool:
     return counts.candidate.requests > 0 and counts.stable.requests > 0
+
+
+def _share(counts: ArmCounts) -> float:
+    """The candidate's part of what was measured: a judge that sees one of stable's answers in ten leaves it less to compare with."""
+    one, zero = counts.candidate.requests, counts.stable.requests
+    return one / (one + zero)
 
 
 def _needed(watched: AnyWatch, nats: float, alpha: float) -> int | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
+from pydantic import Field
 
 from promptship.canary import eprocess, latency, mean, scale
 from promptship.canary.eprocess import Floats, Null
@@ -17,6 +18,7 @@ from promptship.canary.process import (
     Remembered,
     opened,
 )
+from promptship.canary.units import bin_spreads, design_effect
 from promptship.release.plan import Guardrail, Stage
 
 CAP_OVER_TAIL: Final = 2.0
@@ -43,10 +45,15 @@ class MeanWatch(Remembered):
     seen: Values = Values()
     """Histograms of this stage that were taken in already."""
 
+    design_effect: Annotated[float, Field(ge=1)] = 1.0
+    """As in `Watch`: of this stage, as of the last answers taken in."""
+    design_effect_before: Annotated[float, Field(ge=1)] = 1.0
+    """The largest of the stages before."""
+
     @property
     def effect(self) -> float:
-        """1: how much units repeat themselves in a mean is not known."""
-        return 1.0
+        """The design effect that the evidence is divided by."""
+        return max(self.design_effect, self.design_effect_before)
 
     @property
     def m0(self) -> float:
@@ -89,7 +96,8 @@ class MeanWatch(Remembered):
     def next_stage(self) -> MeanWatch:
         """Harm goes on, safety begins anew, what stable taught is kept, counts begin at zero."""
         safe = self.safe_mean and Capital(log_wealth=opened(eprocess.SAFETY_WEIGHTS))
-        return self.model_copy(update={"safe_mean": safe, "seen": Values()})
+        effects = {"design_effect": 1.0, "design_effect_before": self.effect}
+        return self.model_copy(update={"safe_mean": safe, "seen": Values(), **effects})
 
     def note(self, guardrail: Guardrail, counts: StageCounts) -> MeanWatch:  # noqa: ARG002 - as `Watch.note`
         """Nothing: a mean has no bad requests to count."""
@@ -119,7 +127,12 @@ class MeanWatch(Remembered):
         seen = Values(
             candidate=_added(bins, self.seen.candidate, one), stable=_added(bins, self.seen.stable, zero)
         )
-        return watch.learned(values, zero).model_copy(update={"cap": cap, "seen": seen})
+        units = counts.units.get(self.metric)
+        effect = self.design_effect
+        if units is not None:
+            effect = design_effect(units, bin_spreads(now.candidate, now.stable))
+        update = {"cap": cap, "seen": seen, "design_effect": effect}
+        return watch.learned(values, zero).model_copy(update=update)
 
     def _bet(
         self, guardrail: Guardrail, stage: Stage, values: Floats, one: Floats, zero: Floats

@@ -245,7 +245,7 @@ def candidates_per_s(one: Measured, stage: Stage, traffic: Traffic) -> float:
 
 def expected_requests(one: Measured, stage: Stage, effect: float, log_e: float, *, safe: bool) -> float:
     """About how many requests of the candidate it takes: the evidence over the information in one (Wald); infinite: never."""
-    rail, law = one.guardrail, one.law
+    rail, law, share = one.guardrail, one.law, one.share_of(stage)
     nats = 0.0
     match law:
         case RateLaw(rate=p0):
@@ -254,7 +254,7 @@ def expected_requests(one: Measured, stage: Stage, effect: float, log_e: float, 
                 if safe
                 else eprocess.not_worse(rail.tolerance)
             )
-            nats = eprocess.information(null, law.worse(effect), p0, stage.share)
+            nats = eprocess.information(null, law.worse(effect), p0, share)
         case LatencyLaw():
             nats = max(_latency_information(one, law, stage, effect, edge, safe=safe) for edge in law.edges)
         case MeanLaw():
@@ -263,7 +263,7 @@ def expected_requests(one: Measured, stage: Stage, effect: float, log_e: float, 
             null = mean_watch.unsafe(rail, stage.margin, m0) if safe else eprocess.not_worse(rail.tolerance)
             beyond = float(p1 @ law.values) - float(null.ratio * m0 + null.shift)
             if (beyond < 0) == safe and beyond:
-                nats = mean.information(null, abs(beyond), max(variance, mean.VARIANCE_MIN), stage.share)
+                nats = mean.information(null, abs(beyond), max(variance, mean.VARIANCE_MIN), share)
     return log_e / nats if nats > 0 else math.inf
 
 
@@ -276,7 +276,7 @@ def _latency_information(
     if not 0 < p0 < 1 or not 0 < p1 < 1:
         return 0.0
     side = eprocess.Side.SAFETY if safe else eprocess.Side.HARM
-    return eprocess.information(eprocess.Null(side), p1, p0, stage.share)
+    return eprocess.information(eprocess.Null(side), p1, p0, one.share_of(stage))
 
 
 _MARGINS: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)

@@ -19,6 +19,8 @@ class Limits(_Value):
 
     slow_ms: float
     margin_ms: float
+    quantile: float | None = None
+    """Of stable's answers, which tau was when it was fixed, 0..1."""
 
 
 class Means(_Value):

@@ -36,9 +36,16 @@ class Measured:
     guardrail: Guardrail
     law: Law
     part: float = 1.0
-    """Part of the requests that is measured on it, 0..1: a judge may see one answer in ten."""
+    """Part of the candidate's requests that is measured on it, 0..1."""
+    part_stable: float = 1.0
+    """Part of stable's: a judge may see one answer in ten."""
     seeded: bool = True
     """Whether stable has a history that the release begins with."""
+
+    def share_of(self, stage: Stage) -> float:
+        """The candidate's part of what is measured in a stage (statistics 2(f)): 2 % of the traffic may be 17 % of what is judged."""
+        candidate = stage.share * self.part
+        return candidate / (candidate + (1 - stage.share) * self.part_stable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +159,15 @@ class _StageRun:
 
     def look(self, at: Ints, elapsed_s: float) -> Ints:
         """What a look concludes in each of the lanes `at`."""
-        arms = self._arms(at, self._elapsed_s, elapsed_s, 1.0)
+        arms = self._arms(at, self._elapsed_s, elapsed_s)
         self.drawn_requests, self.drawn = arms[0], []
         self.requests[at] += arms[0]
         for index, (one, lanes) in enumerate(zip(self._measured, self._lanes, strict=True)):
             late = one.guardrail.matures_after
             n1, n0 = arms
-            if late or one.part < 1:
-                n1, n0 = self._arms(at, max(self._elapsed_s - late, 0), max(elapsed_s - late, 0), one.part)
+            if late or one.part < 1 or one.part_stable < 1:
+                parts = one.part, one.part_stable
+                n1, n0 = self._arms(at, max(self._elapsed_s - late, 0), max(elapsed_s - late, 0), parts)
             answers = lanes.draw(self._stage, n1, n0, self._effects[at, index], self._rng)
             self.drawn.append(answers)
             self.bad[at, index] += lanes.bad(answers[0])
@@ -169,12 +177,14 @@ class _StageRun:
         self._elapsed_s = elapsed_s
         return self._conclude(at, elapsed_s)
 
-    def _arms(self, at: Ints, begin_s: float, end_s: float, part: float) -> tuple[Ints, Ints]:
-        expected = (end_s - begin_s) * self._traffic.requests_per_s * part
+    def _arms(
+        self, at: Ints, begin_s: float, end_s: float, parts: tuple[float, float] = (1.0, 1.0)
+    ) -> tuple[Ints, Ints]:
+        expected = (end_s - begin_s) * self._traffic.requests_per_s
         share = self._stage.share
         return (
-            self._rng.poisson(expected * share, len(at)),
-            self._rng.poisson(expected * (1 - share), len(at)),
+            self._rng.poisson(expected * share * parts[0], len(at)),
+            self._rng.poisson(expected * (1 - share) * parts[1], len(at)),
         )
 
     def _conclude(self, at: Ints, elapsed_s: float) -> Ints:
@@ -236,7 +246,7 @@ def reach(
             break
         now = seen + max(first, APART * seen, BLOCK_REQUESTS_MIN)
         new = round(now) - round(seen)
-        n0 = rng.poisson(new * (1 - stage.share) / stage.share, len(at))
+        n0 = rng.poisson(new * (1 - one.share_of(stage)) / one.share_of(stage), len(at))
         lanes.take(at, stage, *lanes.draw(stage, np.full(len(at), new), n0, effects[at], rng))
         evidence = lanes.log_safe if safe and lanes.log_safe is not None else lanes.log_harm
         seen = now

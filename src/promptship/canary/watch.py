@@ -19,7 +19,7 @@ from promptship.canary.evidence import (
     StageCounts,
 )
 from promptship.canary.process import Process, Remembered, opened
-from promptship.canary.units import design_effect
+from promptship.canary.units import bin_spreads, design_effect
 from promptship.release.plan import Guardrail, Metric, Stage, is_latency
 
 
@@ -119,17 +119,20 @@ class Watch(Remembered):
 
     def take(self, guardrail: Guardrail, stage: Stage, counts: StageCounts) -> Watch:
         """Take in the cumulative counts of this stage; what was not measured changes nothing."""
+        units, spreads = counts.units.get(self.metric), None
         if is_latency(self.metric):
-            slow = counts.latency
-            return self if slow is None else self._take_latency(slow, guardrail, margin=stage.margin)
-        rate = counts.rates.get(self.metric)
-        if rate is None:
-            return self
-        taken = self._take_rate(rate, guardrail, margin=stage.margin)
-        units = counts.units.get(self.metric)
+            if counts.latency is None:
+                return self
+            taken = self._take_latency(counts.latency, guardrail, margin=stage.margin)
+            spreads = bin_spreads(counts.latency.candidate, counts.latency.stable)
+        else:
+            rate = counts.rates.get(self.metric)
+            if rate is None:
+                return self
+            taken = self._take_rate(rate, guardrail, margin=stage.margin)
         if units is None or taken.harm == self.harm:
             return taken
-        return taken.model_copy(update={"design_effect": design_effect(units)})
+        return taken.model_copy(update={"design_effect": design_effect(units, spreads)})
 
     def _take_rate(self, counts: ArmCounts, guardrail: Guardrail, *, margin: float) -> Watch:
         safe = self.safe

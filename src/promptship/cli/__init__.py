@@ -18,8 +18,10 @@ from promptship.cli import (
     audit,
     client,
     context,
+    deliveries,
     diff,
     docs,
+    fleet,
     history,
     hook,
     judge,
@@ -75,6 +77,7 @@ app.command()(history.history)
 app.command()(history.rollback)
 app.command()(kill.kill)
 app.add_typer(audit.app, name="audit")
+app.command()(deliveries.deliveries)
 app.command()(query.query)
 app.command()(query.compact)
 app.command()(up.up)
@@ -84,6 +87,7 @@ app.command()(start.watcher)
 app.command()(start.scorer)
 app.command()(start.runner)
 app.command()(start.prefect)
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(hook.app, name="hook")
 app.add_typer(client.app, name="client")
 app.command()(docs.docs)

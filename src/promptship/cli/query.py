@@ -81,7 +81,8 @@ def compact(json: Json = False, config: Config = CONFIG) -> None:
         print_json(asdict(done))
     else:
         print(
-            f"{done.rows:,} rows of {done.segments} spool files in {done.files} files; {done.expired} old files deleted"
+            f"{done.rows:,} rows of {done.segments} spool files in {done.files} files; "
+            f"{done.merged} small files merged; {done.expired} old files deleted"
         )
 
 

@@ -1,4 +1,4 @@
-"""`promptship release open | list | show | watch | cancel`."""
+"""`promptship release open | list | show | watch | pause | resume | cancel`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from promptship.cli.context import CONFIG, Config, Json, Reason, actor, print_js
 from promptship.cli.context import app as connect
 from promptship.release.phase import OPEN, Phase
 
-app = typer.Typer(help="Open, list, show, watch and cancel releases.", no_args_is_help=True)
+app = typer.Typer(help="Open, list, show, watch, pause, resume and cancel releases.", no_args_is_help=True)
 
 ReleaseId = Annotated[str, typer.Argument(help="Release id, or the beginning of one.")]
 _ENDED_WELL = frozenset({Phase.PROMOTED})
@@ -100,6 +100,26 @@ def watch(
             print(f"still {standing.phase} after {timeout:g} s", file=sys.stderr)
             raise typer.Exit(3)
         time.sleep(0.5)
+
+
+@app.command()
+def pause(release: ReleaseId, reason: Reason = "", config: Config = CONFIG) -> None:
+    """Hold an open release: nothing advances or expires; its canary keeps its share, guardrails still roll back."""
+    from promptship.lifecycle.pausing import pause as hold
+
+    app = connect(config)
+    held = hold(app, app.ledger.find(release), actor=actor(), reason=reason)
+    print(f"{held.id} of {held.prompt} is {held.phase}, paused")
+
+
+@app.command()
+def resume(release: ReleaseId, reason: Reason = "", config: Config = CONFIG) -> None:
+    """Let a paused release go on."""
+    from promptship.lifecycle.pausing import resume as go_on
+
+    app = connect(config)
+    freed = go_on(app, app.ledger.find(release), actor=actor(), reason=reason)
+    print(f"{freed.id} of {freed.prompt} is {freed.phase}")
 
 
 @app.command()

@@ -25,10 +25,23 @@ if TYPE_CHECKING:
 
 PREFECT_S_MAX = 180.0
 """How long the runner waits for Prefect's server."""
+STOP_TELLING_S_MAX = 5.0
+"""How long the watcher waits, when it is stopped, for what it is telling somebody."""
 WATCHER_BEAT = "watcher.alive"
 """File in the data directory that the watcher touches after every turn."""
 SCORER_BEAT = "scorer.alive"
 """The same of the scorer."""
+QUIET_S = {
+    "LATE_RUNS": "30",
+    "PAUSE_EXPIRATIONS": "60",
+    "CLEANUP_RECONCILER": "60",
+    "CANCELLATION_CLEANUP": "60",
+    "REPOSSESSOR": "60",
+    "FOREMAN": "60",
+    "SCHEDULER_RECENT_DEPLOYMENTS": "30",
+}
+"""Seconds between rounds of services of Prefect's server that mend what we mend ourselves, or only label runs: by default they
+take most of what an idle installation uses. Runs begin and are cancelled as fast as before."""
 
 
 def server(config: Config = CONFIG) -> None:
@@ -54,15 +67,21 @@ def gateway(config: Config = CONFIG) -> None:
 
 
 def watcher(config: Config = CONFIG) -> None:
-    """Start the watcher: telemetry, looks at canaries, automatic rollback."""
+    """Start the watcher: telemetry, looks at canaries, automatic rollback; and tell webhooks, Prefect and traces of releases."""
+    from promptship.lifecycle.announcing import start_following
     from promptship.watcher import watch
+    from promptship.wiring import sinks
 
     _log_to_stderr()
     app = connect(config)
+    told = sinks(app)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    telling = start_following(app, told, stop)
     watch(app, stop=stop, on_turn=(app.settings.data / WATCHER_BEAT).touch)
+    for thread in telling:
+        thread.join(STOP_TELLING_S_MAX)
 
 
 def scorer(
@@ -98,8 +117,8 @@ def runner(config: Config = CONFIG) -> None:
     os.environ.update(prefect_environment(settings, config))
     from promptship.flows.runner import run
 
-    _wait_for(f"{settings.prefect_api_url}/health")
-    run()
+    wait_for_prefect(settings.prefect_api_url)
+    run(settings.prefect_api_url)
 
 
 def prefect(config: Config = CONFIG) -> None:
@@ -121,20 +140,30 @@ def prefect_environment(settings: Settings, config: Path) -> dict[str, str]:
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_CLI_PROMPT": "false",
+        **{f"PREFECT_SERVER_SERVICES_{name}_LOOP_SECONDS": seconds for name, seconds in QUIET_S.items()},
     }
     return {name: os.environ.get(name, value) for name, value in wanted.items()}
 
 
-def _wait_for(url: str) -> None:
+def fleet_environment(settings: Settings, config: Path) -> dict[str, str]:
+    """The same for workers: their runs give signs of life as often as the automations of `promptship fleet setup` expect."""
+    wanted = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30", "PREFECT_WORKER_QUERY_SECONDS": "2"}
+    return {
+        **prefect_environment(settings, config),
+        **{name: os.environ.get(name, text) for name, text in wanted.items()},
+    }
+
+
+def wait_for_prefect(api_url: str) -> None:
     """Wait for Prefect's server, which starts beside us and takes longer. Raises Unavailable when it does not come."""
     deadline = time.monotonic() + PREFECT_S_MAX
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - an http address from the settings
+            with urllib.request.urlopen(f"{api_url}/health", timeout=2):  # noqa: S310 - an http address from the settings
                 return
         except OSError as error:
             if time.monotonic() > deadline:
-                message = f"Prefect does not answer at {url}: {error}"
+                message = f"Prefect does not answer at {api_url}: {error}"
                 raise Unavailable(message) from None
         time.sleep(0.2)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from promptship.errors import PromptshipError
 from promptship.prompts.digest import from_canonical
 from promptship.prompts.model import Prompt
-from promptship.routing.table import Route, RoutingTable, Version
+from promptship.routing.table import Route, RoutingTable, Version, digests
 
 _LOG = logging.getLogger("promptship.routes")
 
@@ -136,8 +136,7 @@ class LiveTable:
     ) -> dict[tuple[str, str], Ready]:
         ready: dict[tuple[str, str], Ready] = {}
         for route in table.routes.values():
-            digests = {route.stable, route.split.candidate if route.split else None}
-            for version in (table.versions[digest] for digest in digests if digest in table.versions):
+            for version in (table.versions[one] for one in digests(route) if one in table.versions):
                 key = (route.prompt, version.digest)
                 ready[key] = before.get(key) or self._parsed(route.prompt, version)
         return ready

@@ -59,6 +59,11 @@ def body(prompt: Rendered, call: Call) -> bytes:
         fields["response_format"] = prompt.response_format
     fields["model"] = prompt.model
     fields["messages"] = [*prompt.messages, *call.messages]
+    options = fields.get("stream_options")
+    if call.stream and isinstance(
+        options, dict | None
+    ):  # so that tokens are known; hiding.py keeps them from who did not ask
+        fields["stream_options"] = {**(options or {}), "include_usage": True}
     return orjson.dumps(fields)
 
 
@@ -87,11 +92,12 @@ def message_body(prompt: Rendered, call: Call) -> bytes | Rejection:
     """Anthropic's message in JSON: the prompt's system messages, then the call's; the prompt's turns, then the call's."""
     try:
         made = MESSAGES.body(_request(prompt))
-    except ConfigError:
-        return Rejection(
-            500,
-            "prompt_not_expressible",
-            f"the prompt {call.prompt!r} asks for what Anthropic's messages cannot say",
+    except ConfigError as error:
+        problem = error.problems[0]
+        return bad_request(
+            f"the prompt {call.prompt!r} asks for what Anthropic's messages cannot say ({problem.key}): use chat completions",
+            problem.key,
+            code="prompt_not_expressible",
         )
     limited = {"max_tokens", "max_completion_tokens"} & prompt.parameters.keys()
     if not limited and isinstance(call.fields.get("max_tokens"), int):

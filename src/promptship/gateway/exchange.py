@@ -11,6 +11,7 @@ from typing import Final
 
 from promptship.errors import ConfigError, Unavailable
 from promptship.gateway.admission import Ticket
+from promptship.gateway.hiding import UsageHider
 from promptship.gateway.reading import Reading, StreamReader, is_error_body
 from promptship.gateway.record import Record
 from promptship.gateway.rejection import Rejection
@@ -39,6 +40,8 @@ class Question:
     stream: bool
     headers: tuple[tuple[str, str], ...] = ()
     """Of the client's, those that the provider gets."""
+    hides_usage: bool = False
+    """The client did not ask for the usage of its stream."""
 
 
 class Exchange:
@@ -144,6 +147,7 @@ class Exchange:
             return
         reader, now = self._reader(), asyncio.get_running_loop().time
         tap = None if self._record is None else self._record.tap
+        hider = UsageHider() if question.hides_usage else None
         async for piece in answer.chunks():
             reader.feed(piece)
             if reader.spoke and self._record is not None:
@@ -154,11 +158,14 @@ class Exchange:
             deadline.reschedule(now() + self._timeout_s)  # a slow reader is not a slow provider
             if not self._reply.started:  # a provider that dies before its first byte can still become a 502
                 await self._reply.begin(200, [*self._headers, *_passed(answer)])
-            await self._reply.piece(piece)
+            if shown := piece if hider is None else hider.feed(piece):
+                await self._reply.piece(shown)
             self._is_sending = False
             deadline.reschedule(now() + self._timeout_s)
         deadline.reschedule(None)
         trouble = reader.close()
+        if self._reply.started and hider is not None and (shown := hider.close()):
+            await self._reply.piece(shown)
         if not self._reply.started or trouble == "cut_off":
             await self._fail(_CUT_OFF if self._reply.started else _MALFORMED)
             return

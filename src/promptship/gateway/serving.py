@@ -16,6 +16,7 @@ from promptship.gateway.attention import Attention
 from promptship.gateway.attributes import DISCLOSURE, attributes_of, disclosure_value
 from promptship.gateway.choose import Choice, choose
 from promptship.gateway.exchange import Exchange, Question
+from promptship.gateway.hiding import asks_usage
 from promptship.gateway.intake import Call, Names
 from promptship.gateway.record import Record, Spool
 from promptship.gateway.rejection import Rejection
@@ -186,7 +187,8 @@ class Serving:
         )
         if span is not None:
             passed += span.headers()
-        return Question(self.words.api, prompt.model or "", body, call.stream, passed)
+        hides = call.stream and self.words.api == "chat" and not asks_usage(call.fields.get("stream_options"))
+        return Question(self.words.api, prompt.model or "", body, call.stream, passed, hides_usage=hides)
 
     def _refused(self, rejection: Rejection, call: Call, choice: Choice, record: Record) -> Rejection:
         is_ours = rejection.status >= HTTPStatus.INTERNAL_SERVER_ERROR

@@ -13,9 +13,11 @@ from promptship.ports import (
     Measurements,
     Models,
     Orchestrator,
+    Outbox,
     Repository,
     Routes,
 )
+from promptship.ports.catalogue import Catalogue, Proposals
 from promptship.release.history import Release, fold
 from promptship.settings import Settings
 
@@ -27,6 +29,7 @@ class App:
     settings: Settings
     ledger: Ledger
     journal: Journal
+    outbox: Outbox
     routes: Routes
     measurements: Measurements
     models: Models
@@ -34,6 +37,10 @@ class App:
     repository: Repository
     orchestrator: Orchestrator
     clock: Clock
+    catalogue: Catalogue | None = None
+    """Lists of models; None: this process has none."""
+    proposals: Proposals | None = None
+    """Where branches are written for people; None: this process proposes nothing."""
     close: Callable[[], None] = lambda: None
     """Gives back connections; nothing works afterwards."""
 

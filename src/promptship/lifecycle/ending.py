@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from promptship.canary.evidence import Verdict
 from promptship.errors import Conflict, IllegalTransition, NotFound
 from promptship.lifecycle.app import App
+from promptship.lifecycle.experiment_record import take_back
 from promptship.lifecycle.race import rereading
 from promptship.numbers import short
 from promptship.ports import RouteChange
@@ -78,48 +80,86 @@ def cancel(app: App, release_id: str, *, actor: str, reason: str) -> Release:
 
 @rereading
 def expire(app: App, release_id: str) -> Release:
-    """Roll a release back whose approval nobody gave in time; does nothing before that, or in another phase."""
+    """End a release that nobody approved in time as its plan says, never by promotion; does nothing before that, in another phase, or while paused."""
     release = app.release(release_id)
-    if release.phase is not Phase.AWAITING_APPROVAL or release.expires_at is None:
+    if release.phase is not Phase.AWAITING_APPROVAL or release.expires_at is None or release.is_paused:
         return release
     if app.clock.now() < release.expires_at:
         return release
     reason = f"nobody decided by {release.expires_at:%Y-%m-%d %H:%M} UTC"
-    fact = RolledBack(by="expiry", reason=reason, version=release.stable)
+    fact: Fact = RolledBack(by="expiry", reason=reason, version=release.stable)
+    if release.plan is not None and release.plan.approval.expires_into == "cancel":
+        fact = Cancelled(reason=reason)
     return end(app, release, fact, actor="flow")
 
 
-def roll_back_prompt(app: App, prompt: str, *, actor: str, reason: str, to: str = "") -> str:
-    """Serve an earlier version at once. Returns the id of the release that was rolled back.
+def roll_back_prompt(app: App, prompt: str, *, actor: str, reason: str, to: str = "", only: str = "") -> str:
+    """Serve an earlier version at once. Returns the id of the release that was rolled back, or of the experiment that was ended.
 
-    A running canary is ended; without one the last promotion is undone. `to` is an earlier stable version (a digest, or the
-    beginning of one) instead of the one before. Where stable changes, open releases of the prompt are cancelled: they were
-    compared with what is gone now.
+    A running canary or experiment is ended; without one the last promotion is undone, and a holdback with it. `to` is an earlier
+    stable version (a digest, or the beginning of one) instead of the one before. Where stable changes, open releases of the prompt
+    are cancelled: they were compared with what is gone now. `only`: the release that must be the one to go, as for whoever saw no
+    other.
 
     Raises:
+        IllegalTransition: it is not `only` whose traffic would go.
         NotFound: the prompt has no route, nothing to go back to, or `to` did not serve before what serves now.
     """
     said = redact(reason)
-    release_id, undone = _go_back(app, prompt, actor=actor, reason=said, to=to)
-    for summary in app.ledger.summaries(prompt=prompt, phases=OPEN) if undone else ():
-        try:
-            cancel(app, summary.id, actor=actor, reason=f"stable was rolled back ({release_id}): {said}")
-        except (Conflict, IllegalTransition):
-            # It ended by itself, or keeps moving: then it is stopped where it finds that stable is another one.
-            continue
+    release_id, undone = _go_back(app, prompt, actor=actor, reason=said, to=to, only=only)
+    if undone:
+        _cancel_open(app, prompt, actor=actor, reason=f"stable was rolled back ({release_id}): {said}")
     return release_id
 
 
+def _cancel_open(app: App, prompt: str, *, actor: str, reason: str) -> None:
+    for summary in app.ledger.summaries(prompt=prompt, phases=OPEN):
+        try:
+            cancel(app, summary.id, actor=actor, reason=reason)
+        except (Conflict, IllegalTransition):
+            # It ended by itself, or keeps moving: then it is stopped where it finds that stable is another one.
+            continue
+
+
+def roll_back_promotion(
+    app: App, release: Release, route: Route, *, actor: str, reason: str, verdict: Verdict
+) -> None:
+    """Undo a promotion because of what its holdback shows, exactly as both were read; open releases are cancelled, as always.
+
+    Raises:
+        Conflict: release or route moved since they were read; nothing was written.
+        NotFound: there is no version before.
+    """
+    if release.stable is None:
+        message = f"release {release.id} has no version before it to go back to"
+        raise NotFound(message)
+    previous, said, now = app.routes.version(release.stable), redact(reason), app.clock.now()
+    fact = RolledBack(
+        by="guardrail", reason=said, version=previous.digest, verdict=verdict.model_dump(mode="json")
+    )
+    app.ledger.append(
+        release.id, [fact], expected_seq=release.seq, actor=actor, at=now, route=_back_to(route, previous), due_at=now,
+    )  # fmt: skip
+    _cancel_open(app, release.prompt, actor=actor, reason=f"stable was rolled back ({release.id}): {said}")
+
+
 @rereading
-def _go_back(app: App, prompt: str, *, actor: str, reason: str, to: str) -> tuple[str, bool]:
+def _go_back(app: App, prompt: str, *, actor: str, reason: str, to: str, only: str) -> tuple[str, bool]:
     """Id of the release that was rolled back, and whether stable is another one now."""
     route = app.routes.get(prompt)
     if route is None:
         message = f"no prompt {prompt} is being served"
         raise NotFound(message)
     target = _earlier(app, route, to) if to else None
-    if route.split is None:
-        return _undo_promotion(app, route, actor=actor, reason=reason, to=target), True
+    if route.split is not None and route.split.arms:
+        _is_the_one(route.split.release_id, only)
+        ended = take_back(app, prompt, actor=actor, reason=f"rolled back: {reason}")
+        if target is None and ended is not None:
+            return ended, False
+        route = app.routes.get(prompt) or route
+    if route.split is None or not route.split.is_canary:
+        return _undo_promotion(app, route, actor=actor, reason=reason, to=target, only=only), True
+    _is_the_one(route.split.release_id, only)
     release = app.release(route.split.release_id)
     if not release.is_open:
         message = f"release {release.id} ended in this instant"
@@ -162,12 +202,19 @@ def _only(prompt: str, typed: str, known: Iterable[str | None]) -> str:
     raise NotFound(message)
 
 
-def _undo_promotion(app: App, route: Route, *, actor: str, reason: str, to: Version | None) -> str:
+def _is_the_one(release_id: str, only: str) -> None:
+    if only and release_id != only:
+        message = f"release {only} is not what serves now, {release_id} is: look again"
+        raise IllegalTransition(message)
+
+
+def _undo_promotion(app: App, route: Route, *, actor: str, reason: str, to: Version | None, only: str) -> str:
     """Undo the newest promotion that made the stable version what it is, unless the route moves meanwhile (Conflict)."""
     for summary in app.ledger.summaries(prompt=route.prompt, phases=frozenset({Phase.PROMOTED})):
         release = app.release(summary.id)
         if release.version != route.stable:
             continue
+        _is_the_one(release.id, only)
         if release.stable is None:
             break
         previous = to or app.routes.version(release.stable)

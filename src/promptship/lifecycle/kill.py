@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from promptship.errors import Conflict, IllegalTransition, NotFound, PromptshipError, Refused
 from promptship.lifecycle.app import App
 from promptship.lifecycle.ending import cancel, end, served_version
+from promptship.lifecycle.experiment_record import take_back
 from promptship.lifecycle.opening import find_prompt
 from promptship.lifecycle.race import rereading
 from promptship.numbers import short
@@ -37,7 +38,7 @@ class Switched:
     notice: str
     """One line for people."""
     ended: tuple[str, ...] = ()
-    """Releases that were open."""
+    """Releases that were open, and an experiment or holdback that ran."""
 
 
 def name_safe(app: App, prompt: str, file: str, *, ref: str, actor: str) -> str:
@@ -76,7 +77,9 @@ def kill(app: App, prompt: str, *, actor: str, reason: str, to: str = "") -> Swi
             f"prompt {prompt} {known}; name one with `promptship adopt <file> --safe-for {prompt}`, or a version with --to"
         )
     app.routes.kill(prompt, serves, actor=actor, at=app.clock.now(), reason=said)
-    ended = _end_open(app, prompt, actor=actor, reason=f"kill switch: {said}")
+    taken = take_back(app, prompt, actor=actor, reason=f"kill switch: {said}")
+    ended = [] if taken is None else [taken]
+    ended += _end_open(app, prompt, actor=actor, reason=f"kill switch: {said}")
     return Switched(prompt, serves, _notice(prompt, f"kill switch on: {said}", actor, serves), tuple(ended))
 
 
@@ -93,7 +96,7 @@ def undo(app: App, prompt: str, *, actor: str, reason: str) -> Switched:
     if route.killed is None:
         raise Refused(f"the kill switch of {prompt} is off")
     said = redact(reason)
-    if route.split is not None:
+    if take_back(app, prompt, actor=actor, reason=f"kill switch, now off: {said}") is None and route.split:
         # Whoever turned the switch on died before this canary was ended: it must not come back with the rest.
         with suppress(IllegalTransition):
             _end(app, route.split.release_id, actor=actor, reason=f"kill switch, now off: {said}")

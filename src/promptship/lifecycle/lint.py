@@ -205,7 +205,7 @@ def _plan(loaded: Loaded, text: str, around: _Around) -> tuple[Plan | None, list
         prompt=loaded.prompt.name,
         suites=around.suites,
         feedback_kinds=settings.telemetry.feedback,
-        approvers=len(settings.approvers),
+        approvers=settings.approvers_max,
         watcher_every_s=settings.watcher.every,
         traffic_per_s=around.traffic_per_s,
         risk=loaded.prompt.risk,

@@ -143,6 +143,8 @@ def _effect(app: App, release: Release, route: Route, verdict: Verdict, now: dat
                 verdict=verdict.model_dump(mode="json"),
             )  # fmt: skip
             return _Effect((fact,), without_split(route), due=True)
+        case _ if release.is_paused:
+            return _Effect()  # the traffic stays as it is; only a rollback does not wait
         case Outcome.ADVANCE if release.phase is Phase.CANARY:
             return _advance(app, release, route, verdict, now)
         case Outcome.ASK if release.phase is Phase.CANARY:

@@ -1,20 +1,29 @@
-"""A push becomes releases: one per changed prompt and commit, however often it is announced."""
+"""A push becomes releases: one per changed prompt and commit, however often and in whatever order pushes are announced."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from promptship.errors import ConfigError, Conflict, IllegalTransition, NotFound
 from promptship.lifecycle.app import App
+from promptship.lifecycle.changes import name_of, prompts_in, what_changed
 from promptship.lifecycle.ending import cancel, end
+from promptship.lifecycle.line import Line
 from promptship.lifecycle.race import rereading
 from promptship.lifecycle.reconcile import nudge
-from promptship.ports import Commit, ReleaseSummary
-from promptship.prompts.load import default_name, is_prompt_path, load
+from promptship.ports import Commit, ReleaseSummary, Tree
+from promptship.prompts.digest import digest
+from promptship.prompts.load import default_name, load
 from promptship.release.events import Requested, Superseded
 from promptship.release.phase import BEFORE_TRAFFIC, OPEN, Phase
 from promptship.render.redact import redact
+
+PUSHED: Final = "push:"
+"""Beginning of the actor of a push, whoever announced it."""
+_LOOK_BACK: Final = 20
+"""Releases of a prompt among which a newer one is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +35,66 @@ class Opened:
     created: bool
 
 
-def open_for_push(app: App, *, before: str, after: str, actor: str) -> tuple[Opened, ...]:
-    """Open a release for every prompt that changed from commit `before` to `after` (`before` all zeros: every prompt).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of a push."""
 
-    Announcements of two pushes may arrive in the wrong order: the release of the commit that the other was built on is then
-    superseded at once. A push back to an older commit (`git push --force`) is meant, and newer.
+    opened: tuple[Opened, ...] = ()
+    as_served: tuple[str, ...] = ()
+    """Prompts whose suites or plan changed, but whose text is what production serves: nothing to release."""
+    rolled_back: tuple[str, ...] = ()
+    """Prompts whose suites or plan changed, and whose unchanged text was rolled back: it has to change, or be asked for."""
+    removed: tuple[str, ...] = ()
+    """Prompts without a file now: they are served on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A prompt's file at a commit."""
+
+    path: str
+    name: str
+    digest: str | None
+    """None: it cannot be read as a prompt."""
+
+
+def open_for_push(app: App, *, before: str, after: str, actor: str) -> tuple[Opened, ...]:
+    """The releases of `take_push`."""
+    return take_push(app, before=before, after=after, actor=actor).opened
+
+
+def take_push(app: App, *, before: str, after: str, actor: str) -> Taken:
+    """Open a release for every prompt that changed from commit `before` to `after`.
+
+    A prompt whose suites or plan changed, but not its file, is released when its text is neither what production serves nor was
+    rolled back: a rejection by an earlier suite is thereby judged anew. The same holds for every prompt when `before` is all
+    zeros (a new branch) or not known.
+
+    Announcements may come in any order: the release of a commit that is older on the branch is superseded at once. A push back to
+    an older commit (`git push --force`) is meant: what was pushed away is older.
 
     Raises:
-        NotFound: a commit is unknown to the repository.
+        NotFound: commit `after` is unknown to the repository.
     """
     commit = app.repository.resolve(after)
-    changed = app.repository.changed(before, after)
-    paths = [path for path in changed if is_prompt_path(path, app.settings.repository.prompts)]
-    forward = bool(before.strip("0")) and app.repository.is_ancestor(before, after)
-    return tuple(_open(app, path=path, commit=commit, actor=actor, forward=forward) for path in paths)
+    changed = what_changed(app.repository, app.settings, before, commit.id)
+    tree, line = app.repository.tree(commit.id), Line(app.repository, app.settings.repository.branch)
+    files = [_file(tree, path) for path in changed.prompts]
+    as_served, rolled_back = [], []
+    for path in changed.judged_anew:
+        file = _file(tree, path)
+        if file.digest is not None and _serves(app, file):
+            as_served.append(file.name)
+        elif _was_rolled_back(app, file):
+            rolled_back.append(file.name)
+        else:
+            files.append(file)
+    return Taken(
+        opened=tuple(_open(app, file=file, commit=commit, actor=actor, line=line) for file in files),
+        as_served=tuple(as_served),
+        rolled_back=tuple(rolled_back),
+        removed=changed.removed,
+    )
 
 
 def open_release(
@@ -51,19 +106,21 @@ def open_release(
 
     Raises:
         NotFound: no such commit, or no prompt of that name in it.
+        Unavailable: the remote that is mirrored does not answer.
     """
+    app.repository.fetch()
     commit = app.repository.resolve(ref)
-    path = find_prompt(app, commit.id, prompt)
-    return _open(app, path=path, commit=commit, actor=actor, reason=reason, again=again)
+    file = _file(app.repository.tree(commit.id), find_prompt(app, commit.id, prompt))
+    return _open(app, file=file, commit=commit, actor=actor, reason=reason, again=again)
 
 
 def find_prompt(app: App, commit: str, prompt: str) -> str:
     """Path of the prompt with this name (or path) in a commit. Raises NotFound and lists what is there."""
     tree = app.repository.tree(commit)
-    paths = [path for path in tree.files() if is_prompt_path(path, app.settings.repository.prompts)]
+    paths = prompts_in(tree, app.settings)
     if prompt in paths:
         return prompt
-    names = {_name(tree.read(path), path): path for path in paths}
+    names = {name_of(tree.read(path), path): path for path in paths}
     if prompt not in names:
         known = ", ".join(sorted(names)) or "none"
         message = f"no prompt {prompt} at {tree.name}; prompts there: {known}"
@@ -71,52 +128,107 @@ def find_prompt(app: App, commit: str, prompt: str) -> str:
     return names[prompt]
 
 
-def _name(content: bytes, path: str) -> str:
-    """The prompt's name, even when its file is broken: a broken push must still show up under its name."""
+def _file(tree: Tree, path: str) -> _File:
     try:
-        return load(path, content).prompt.name
+        prompt = load(path, tree.read(path)).prompt
+        return _File(path, prompt.name, digest(prompt))
     except ConfigError:
-        return default_name(path)
+        return _File(path, default_name(path), None)
+
+
+def _serves(app: App, file: _File) -> bool:
+    route = app.routes.get(file.name)
+    return route is not None and route.stable == file.digest
+
+
+def _was_rolled_back(app: App, file: _File) -> bool:
+    """Whether this very text was taken back from production: a suite that changed is no reason to try it there again."""
+    back = app.ledger.summaries(prompt=file.name, phases=frozenset({Phase.ROLLED_BACK}), limit=_LOOK_BACK)
+    return file.digest is not None and any(app.release(one.id).version == file.digest for one in back)
 
 
 def _open(
     app: App,
     *,
-    path: str,
+    file: _File,
     commit: Commit,
     actor: str,
     reason: str = "",
     again: bool = False,
-    forward: bool = False,
+    line: Line | None = None,
 ) -> Opened:
-    name = _name(app.repository.tree(commit.id).read(path), path)
-    fact = Requested(prompt=name, path=path, commit=commit.id, author=commit.author, reason=redact(reason))
-    release_id, created = app.ledger.open_release(fact, actor=actor, at=app.clock.now(), again=again)
+    """`line`: the branch that was pushed to; None: somebody asked for just this commit."""
+    fact = Requested(
+        prompt=file.name, path=file.path, commit=commit.id, author=commit.author, reason=redact(reason)
+    )
+    now = app.clock.now()
+    release_id, created = app.ledger.open_release(fact, actor=actor, at=now, again=again)
+    newer = None if line is None else _newer(app, file.name, commit.id, line)
+    if not created and line is not None and newer is None:
+        if _came_back(app, release_id, commit.id, line):
+            release_id, created = app.ledger.open_release(fact, actor=actor, at=now, again=True)
+        elif line.holds(commit.id):
+            _make_room(app, file, release_id, _pushed_away(app, file.name, line))
     # Also when it was there already: whoever opened it may have died before making room.
     if app.release(release_id).phase is Phase.REQUESTED:
-        newer = _newer(app, name, commit) if created and forward else None
-        if newer is None:
-            _make_room(app, name, release_id)
-        else:
+        if newer is not None and _is_pushed(app, release_id):
             _supersede(app, release_id, by=newer)
+        else:
+            _make_room(app, file, release_id, _older(app, file.name, release_id, commit.id, line))
     nudge(app, release_id)
-    return Opened(release_id, name, created)
+    return Opened(release_id, file.name, created)
 
 
-def _newer(app: App, prompt: str, commit: Commit) -> str | None:
-    """Open release of the prompt whose commit was built on this one."""
-    for summary in app.ledger.summaries(prompt=prompt, phases=OPEN):
-        if summary.commit != commit.id and app.repository.is_ancestor(commit.id, summary.commit):
+def _came_back(app: App, release_id: str, commit: str, line: Line) -> bool:
+    """Whether a release was superseded by a push that is the older one now: the branch was moved back to this commit."""
+    facts = [event.fact for event in app.ledger.events(release_id, looks=False)]
+    replaced = next((fact for fact in facts if isinstance(fact, Superseded)), None)
+    if replaced is None:
+        return False
+    by = app.release(replaced.by_release)
+    return _is_pushed(app, by.id) and line.is_newer(commit, by.commit) is True
+
+
+def _is_pushed(app: App, release_id: str) -> bool:
+    """Whether a push opened the release. One that a person asked for is meant, however old its commit."""
+    return app.ledger.events(release_id, looks=False)[0].actor.startswith(PUSHED)
+
+
+def _newer(app: App, prompt: str, commit: str, line: Line) -> str | None:
+    """Release of the prompt at a newer state of the branch, whatever became of it."""
+    for summary in app.ledger.summaries(prompt=prompt, limit=_LOOK_BACK):
+        if line.is_newer(summary.commit, commit):
             return summary.id
     return None
 
 
-def _make_room(app: App, prompt: str, release_id: str) -> None:
+def _pushed_away(app: App, prompt: str, line: Line) -> list[ReleaseSummary]:
+    """Open releases of commits that the branch does not hold any more, unless a person asked for them."""
+    found = app.ledger.summaries(prompt=prompt, phases=OPEN)
+    return [one for one in found if line.holds(one.commit) is False and _is_pushed(app, one.id)]
+
+
+def _older(
+    app: App, prompt: str, release_id: str, commit: str, line: Line | None
+) -> Sequence[ReleaseSummary]:
+    """Open releases that this one replaces: of older states of the branch; where Git says nothing, those opened before."""
+    found = app.ledger.summaries(prompt=prompt, phases=OPEN)
+    ids = [summary.id for summary in found]  # newest first
+    before = set(ids[ids.index(release_id) + 1 :]) if release_id in ids else set()
+    older = []
+    for summary in found:
+        said = None if line is None else line.is_newer(commit, summary.commit)
+        if summary.id != release_id and (summary.id in before if said is None else said):
+            older.append(summary)
+    return older
+
+
+def _make_room(app: App, file: _File, release_id: str, older: Sequence[ReleaseSummary]) -> None:
     """Supersede older releases without traffic; cancel a running canary when its plan says a newer push does that."""
-    for summary in _older(app.ledger.summaries(prompt=prompt, phases=OPEN), release_id):
+    for summary in older:
         try:
             if not _supersede(app, summary.id, by=release_id):
-                _cancel_if_planned(app, summary.id, newer=release_id)
+                _cancel_if_planned(app, summary.id, newer=release_id, digest=file.digest)
         except (Conflict, IllegalTransition):
             # It ended by itself in this instant, or moves all the time: then the newer release waits for its end.
             continue
@@ -132,13 +244,10 @@ def _supersede(app: App, release_id: str, *, by: str) -> bool:
     return True
 
 
-def _cancel_if_planned(app: App, release_id: str, *, newer: str) -> None:
+def _cancel_if_planned(app: App, release_id: str, *, newer: str, digest: str | None) -> None:
+    """A push that leaves the canary's text as it is (a suite, a comment) is no reason to end it."""
     release = app.release(release_id)
-    if release.is_open and release.plan is not None and release.plan.on_newer == "cancel":
+    if not release.is_open or release.plan is None or release.version == digest:
+        return
+    if release.plan.on_newer == "cancel":
         cancel(app, release_id, actor="flow", reason=f"a newer push opened {newer}")
-
-
-def _older(summaries: Sequence[ReleaseSummary], release_id: str) -> list[ReleaseSummary]:
-    """Releases opened before this one: the list is newest first."""
-    ids = [summary.id for summary in summaries]
-    return list(summaries[ids.index(release_id) + 1 :]) if release_id in ids else []

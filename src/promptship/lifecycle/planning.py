@@ -72,7 +72,7 @@ def known(
     history = _history(app, name, plan)
     found, sources = [], []
     for guardrail in plan.canary.guardrails:
-        one, source = _measured(guardrail, history, rates, measured_parts)
+        one, source = _measured(guardrail, plan, history, rates, measured_parts)
         sources.append(source)
         if one is None:
             advice = f"--base-rate {guardrail.metric}={_example(guardrail.metric)}"
@@ -153,17 +153,31 @@ def _serves_since(app: App, prompt: str, stable: str, now: datetime) -> datetime
 
 
 def _measured(
-    guardrail: Guardrail, history: _History | None, rates: Mapping[str, float], parts: Mapping[str, float]
+    guardrail: Guardrail,
+    plan: Plan,
+    history: _History | None,
+    rates: Mapping[str, float],
+    parts: Mapping[str, float],
 ) -> tuple[Measured | None, str]:
     metric = guardrail.metric
     law, part, what = _law_of_history(guardrail, history) if history else (None, 1.0, "")
     if metric in rates:
         law, what = assumed(metric, rates[metric]), f"{in_words(metric, rates[metric])}, as given"
-    part = parts.get(metric, part)
     if law is None:
         return None, f"{metric}: not measured"
-    partly = "" if part >= 1 else f"; measured on {percent(part)} of the requests"
-    return Measured(guardrail, law, part, seeded=history is not None), f"{metric}: {what}{partly}"
+    one, zero = (parts[metric], parts[metric]) if metric in parts else _scored(metric, plan) or (part, part)
+    partly = "" if min(one, zero) >= 1 else f"; measured on {percent(one)} of the requests"
+    if one != zero:
+        partly = f"; measured on {percent(one)} of the candidate's requests and {percent(zero)} of stable's"
+    return Measured(guardrail, law, one, zero, seeded=history is not None), f"{metric}: {what}{partly}"
+
+
+def _scored(metric: str, plan: Plan) -> tuple[float, float] | None:
+    """The parts of the candidate's and of stable's answers that the plan's check scores; None: no check of this plan."""
+    kind, _, name = metric.partition(":")
+    if kind not in ("check", "score"):
+        return None
+    return next(((check.candidate, check.stable) for check in plan.online.checks if check.name == name), None)
 
 
 def _law_of_history(guardrail: Guardrail, history: _History) -> tuple[Law | None, float, str]:

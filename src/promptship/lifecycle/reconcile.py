@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 from uuid import uuid4
 
-from promptship.errors import Conflict, Unavailable
+from promptship.errors import Conflict, IllegalTransition, Unavailable
 from promptship.lifecycle.app import App
-from promptship.lifecycle.ending import expire
+from promptship.lifecycle.ending import cancel, expire
 from promptship.ports import ReleaseSummary
-from promptship.release.phase import Phase
+from promptship.release.phase import OPEN, Phase
 
 _log = logging.getLogger(__name__)
+
+ACTOR: Final = "prefect"
+"""Of a cancel in Prefect: its open-source server does not know who asked."""
 
 
 def nudge(app: App, release_id: str) -> None:
@@ -37,12 +41,35 @@ def run_lease(release_id: str) -> str:
     return f"run:{release_id}"
 
 
+def obey_cancels(app: App) -> int:
+    """Cancel every open release one of whose runs somebody has cancelled in the orchestrator; returns how many.
+
+    Never fails because the orchestrator is down: canaries are watched all the same, and the cancel is found later.
+    """
+    releases = [summary.id for summary in app.ledger.summaries(phases=OPEN, limit=10_000)]
+    if not releases:
+        return 0
+    try:
+        runs = app.orchestrator.cancelled(releases)
+    except Unavailable as error:
+        _log.info("nobody can say now whether a run was cancelled: %s", error)
+        return 0
+    for run in runs:
+        try:
+            cancel(app, run.release_id, actor=ACTOR, reason=f"flow run {run.run_id} was cancelled in Prefect")
+        except (Conflict, IllegalTransition):
+            continue  # it has ended meanwhile, or moves all the time: then it is found again
+    return len(runs)
+
+
 def _can_move(app: App, summary: ReleaseSummary) -> bool:
     """Whether a run would have anything to do. Asked here because a run costs seconds of CPU only to find out.
 
-    Not while a live run holds the release (a suite may take an hour), nor while it waits for another release of its prompt,
+    Not while it is paused, nor while a live run holds the release (a suite may take an hour), nor while it waits for another release of its prompt,
     which may be a canary of days. A free prompt is claimed for it.
     """
+    if app.release(summary.id).is_paused:
+        return False
     asker = uuid4().hex
     if not app.ledger.acquire(run_lease(summary.id), asker, ttl_s=0.0, at=app.clock.now()):
         return False
@@ -51,7 +78,8 @@ def _can_move(app: App, summary: ReleaseSummary) -> bool:
 
 
 def reconcile(app: App) -> int:
-    """Start a run for every due release that none is moving, and expire approvals; returns how many were due."""
+    """Obey cancels, expire approvals, start a run for every due release that none is moving; returns how many were due."""
+    obey_cancels(app)
     now = app.clock.now()
     due = app.ledger.due(now)
     for summary in due:

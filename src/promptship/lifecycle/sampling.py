@@ -26,7 +26,8 @@ class Samplings:
         return table.model_copy(update={"sampling": sampling}) if sampling else table
 
     def _of(self, route: Route) -> Sampling | None:
-        release = route.split.release_id if route.split is not None else self._made_stable(route)
+        tried = route.split is not None and not route.split.arms  # an experiment has no plan of its own
+        release = route.split.release_id if tried and route.split else self._made_stable(route)
         if release is None:
             return None
         if release not in self._plans:

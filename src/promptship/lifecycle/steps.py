@@ -14,8 +14,10 @@ from typing import Any, Final
 from promptship.lifecycle.app import App
 from promptship.lifecycle.ending import end
 from promptship.lifecycle.lint import lint_tree
+from promptship.lifecycle.promotion import holding
 from promptship.lifecycle.race import rereading
 from promptship.lifecycle.risk import approvers_needed, effective_risk, question_before_traffic
+from promptship.lifecycle.working_hours import opens
 from promptship.numbers import plural
 from promptship.ports import RouteChange
 from promptship.prompts.digest import canonical, digest
@@ -31,6 +33,8 @@ from promptship.routing.table import Route, Version
 ACTOR: Final = "flow"
 WAITING: Final = "wait"
 """Step of a stumble that is none: another release of the prompt has to end first."""
+EXPERIMENT_PAUSE_S: Final = 900.0
+"""How often a release looks whether the experiment it waits for has ended."""
 SWITCHED_OFF: Final = (
     "the kill switch of this prompt is on; turn it off (`promptship kill --undo`) and release again"
 )
@@ -48,8 +52,8 @@ class Standing(StrEnum):
 
 
 def standing_of(release: Release, *, beyond: frozenset[Phase]) -> Standing:
-    """What a flow does with a release that a step leaves as it is; in the phases `beyond` the step is done."""
-    if release.phase in beyond:
+    """What a flow does with a release that a step leaves as it is; in the phases `beyond` the step is done, unless it is paused."""
+    if release.phase in beyond and not release.is_paused:
         return Standing.GO_ON
     return Standing.PARKED if release.is_open else Standing.OVER
 
@@ -63,7 +67,7 @@ _AFTER_CANARY = frozenset({Phase.AWAITING_APPROVAL, Phase.APPROVED})
 def lint(app: App, release_id: str) -> Standing:
     """Take the prompt for this release, then lint it at its commit: `Linted`, or `Rejected` with every finding."""
     release = app.release(release_id)
-    if release.phase is not Phase.REQUESTED:
+    if release.phase is not Phase.REQUESTED or release.is_paused:
         return standing_of(release, beyond=_AFTER_LINT)
     if not app.ledger.claim(release.prompt, release.id):
         return _wait_for_claim(app, release)
@@ -122,20 +126,23 @@ def record_evaluation(
 def evaluated(app: App, release_id: str) -> Standing | None:
     """Where the release stands towards its suites; None: they are to be run now."""
     release = app.release(release_id)
-    return None if release.phase is Phase.LINTED else standing_of(release, beyond=_AFTER_REGRESSION)
+    runs_now = release.phase is Phase.LINTED and not release.is_paused
+    return None if runs_now else standing_of(release, beyond=_AFTER_REGRESSION)
 
 
 @rereading
 def start_canary(app: App, release_id: str) -> Standing:
     """Give the candidate its first share; the watcher takes it from there. People are asked first where they have to be."""
     release = app.release(release_id)
-    if release.phase is not Phase.EVALUATED and not _is_cleared(release):
+    if release.is_paused or (release.phase is not Phase.EVALUATED and not _is_cleared(release)):
         return standing_of(release, beyond=_AFTER_CANARY)
     assert release.plan is not None and release.version is not None  # noqa: S101, PT018 - the fold sets both at Linted
     route = app.routes.get(release.prompt)
     if route is not None and route.killed is not None:
         _append(app, release, e.Cancelled(reason=SWITCHED_OFF), now_due=True)
         return Standing.OVER
+    if route is not None and route.split is not None and route.split.arms:
+        return _wait_for_experiment(app, release, route.split.release_id)
     asked = question_before_traffic(release, route)
     if asked is not None and not _is_cleared(release):
         return _ask_first(app, release, *asked)
@@ -149,6 +156,20 @@ def start_canary(app: App, release_id: str) -> Standing:
     return Standing.PARKED
 
 
+def _wait_for_experiment(app: App, release: Release, experiment_id: str) -> Standing:
+    """A canary and an experiment of one prompt exclude each other. The experiment's end wakes the release; it looks now and then, too."""
+    reason = (
+        f"waits for experiment {experiment_id} of this prompt: a canary and an experiment exclude each other; "
+        f"to go on now: `promptship experiment stop {release.prompt}`"
+    )
+    now = app.clock.now()
+    app.ledger.append(
+        release.id, [e.Stumbled(step=WAITING, reason=reason)], expected_seq=release.seq, actor=ACTOR, at=now,
+        due_at=now + timedelta(seconds=EXPERIMENT_PAUSE_S),
+    )  # fmt: skip
+    return Standing.PARKED
+
+
 def _is_cleared(release: Release) -> bool:
     """Whether people have agreed to the first stage, which has not begun."""
     return release.phase is Phase.APPROVED and release.question == "traffic"
@@ -156,7 +177,7 @@ def _is_cleared(release: Release) -> bool:
 
 def _ask_first(app: App, release: Release, question: str, reason: str) -> Standing:
     """Ask before any traffic; a question that nobody could answer is the end."""
-    needed, there = approvers_needed(release, question), len(app.settings.approvers)
+    needed, there = approvers_needed(release, question), app.settings.approvers_max
     if there >= needed:
         _append(app, release, ask_for(app, release, question, reason), now_due=True)
         return Standing.GO_ON
@@ -188,7 +209,9 @@ def begin_stage(
 def ask_for(app: App, release: Release, question: Any, reason: str) -> e.ApprovalRequested:
     """The approval request this release's plan asks for."""
     assert release.plan is not None  # noqa: S101 - set at Linted
-    expires_at = app.clock.now() + timedelta(seconds=release.plan.approval.expires)
+    # Nobody is asked outside working hours: the time to answer begins with them.
+    asked_at = opens(app.settings.approval.working_hours, app.clock.now())
+    expires_at = asked_at + timedelta(seconds=release.plan.approval.expires)
     return e.ApprovalRequested(
         question=question, required=approvers_needed(release, question), expires_at=expires_at,
         reason=redact(reason),
@@ -199,13 +222,15 @@ def ask_for(app: App, release: Release, question: Any, reason: str) -> e.Approva
 def promote(app: App, release_id: str) -> Standing:
     """Make the candidate stable, in the transaction that says so; what was judged against another stable is cancelled."""
     release = app.release(release_id)
-    if release.phase is not Phase.APPROVED or _is_cleared(release):
+    if release.phase is not Phase.APPROVED or release.is_paused or _is_cleared(release):
         return standing_of(release, beyond=frozenset())
     assert release.version is not None  # noqa: S101 - set at Linted
     route = app.routes.get(release.prompt)
     if route is not None and route.killed is not None:
         end(app, release, e.Cancelled(reason=SWITCHED_OFF), actor=ACTOR)
         return Standing.OVER
+    if route is not None and route.split is not None and route.split.arms:
+        return _wait_for_experiment(app, release, route.split.release_id)
     if (route.stable if route else None) != release.stable:
         reason = "stable changed after the evidence was taken; release this commit again"
         end(app, release, e.Cancelled(reason=reason), actor=ACTOR)
@@ -214,6 +239,7 @@ def promote(app: App, release_id: str) -> Standing:
         prompt=release.prompt, expected_revision=route.revision if route else 0,
         stable=release.version, commit=release.commit,
     )  # fmt: skip
+    change = holding(app, release, route, change)
     fact = e.Promoted(version=release.version, previous=route.stable if route else None)
     _append(app, release, fact, now_due=True, route=change)
     return Standing.OVER

@@ -57,11 +57,12 @@ def _pause(app: App, error: Exception) -> timedelta:
 
 
 def _too_long(app: App, release: Release, now: datetime) -> bool:
-    """Whether it has done nothing but stumble for `give_up_after`. Waiting for another release's end is no stumbling."""
+    """Whether it has done nothing but stumble for `give_up_after`. Neither waiting for another release's end nor a pause is stumbling."""
     since: datetime | None = None
     for event in app.ledger.events(release.id, looks=False):
         if not isinstance(event.fact, e.Stumbled):
-            since = None if e.PHASE_AFTER[event.fact.kind] is not None else since
+            starts_anew = isinstance(event.fact, e.Resumed) or e.PHASE_AFTER[event.fact.kind] is not None
+            since = None if starts_anew else since
         else:
             since = None if event.fact.step == WAITING else since or event.at
     give_up_s = release.plan.give_up_after if release.plan else DEFAULT_GIVE_UP_S

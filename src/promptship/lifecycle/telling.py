@@ -6,22 +6,21 @@ So nothing here is repeated because somebody else wrote to the ledger in the mea
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from promptship.errors import ConfigError, NotFound, PromptshipError, Unavailable
+from promptship.errors import PromptshipError, Unavailable
 from promptship.lifecycle.app import App
+from promptship.lifecycle.cards import page_of, question_card, settled_card
 from promptship.lifecycle.race import rereading
 from promptship.lifecycle.reconcile import nudge
-from promptship.lifecycle.steps import ACTOR, Standing, standing_of
+from promptship.lifecycle.steps import ACTOR, WAITING, Standing, standing_of
+from promptship.lifecycle.working_hours import after, opens
+from promptship.numbers import moment, plural
 from promptship.ports import Card
-from promptship.prompts.diff import diff
-from promptship.prompts.diff_text import to_markdown
-from promptship.prompts.digest import from_canonical
 from promptship.release import events as e
 from promptship.release.history import Release
 from promptship.release.phase import Phase
-from promptship.render.card import approval_card, outcome_card
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +30,16 @@ _AFTER_ASKING: Final = frozenset({Phase.APPROVED})
 
 
 def ask(app: App, release_id: str) -> Standing:
-    """Deliver the approval card once; then wait for people."""
+    """Deliver the approval card once, in working hours; then wait for people, and after a while tell others."""
     release = app.release(release_id)
-    if release.phase is not Phase.AWAITING_APPROVAL or release.is_delivered:
+    if release.phase is not Phase.AWAITING_APPROVAL or release.is_paused:
         return standing_of(release, beyond=_AFTER_ASKING)
-    channel, reference = app.approvals.ask(approval_card(release, diff=_diff(app, release)))
+    if release.is_delivered:
+        return _escalate(app, release)
+    opening = opens(app.settings.approval.working_hours, app.clock.now())
+    if opening > app.clock.now():
+        return _ask_later(app, release_id, opening)
+    channel, reference = app.approvals.ask(question_card(app, release))
     standing = _note_asked(app, release_id, e.ApprovalAsked(channel=channel, reference=reference))
     _settle(app, release)
     return standing
@@ -45,7 +49,7 @@ def _settle(app: App, release: Release) -> None:
     """Take the buttons off the cards of earlier questions; a click there would be refused."""
     for asked in release.asked:
         try:
-            app.approvals.update(asked.channel, asked.reference, outcome_card(release))
+            app.approvals.update(asked.channel, asked.reference, settled_card(app, release))
         except PromptshipError as error:
             _log.warning("an earlier card of release %s keeps its buttons: %s", release.id, error)
 
@@ -57,22 +61,78 @@ def _note_asked(app: App, release_id: str, fact: e.ApprovalAsked) -> Standing:
     waits = release.phase is Phase.AWAITING_APPROVAL
     app.ledger.append(
         release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=app.clock.now(),
-        due_at=release.expires_at, keep_due=not waits,
+        due_at=_due_after_asking(app, release), keep_due=not waits,
     )  # fmt: skip
     return standing_of(release, beyond=_AFTER_ASKING)
 
 
-def _diff(app: App, release: Release) -> str:
-    """Word diff for the card; empty without two versions that can be compared."""
-    if release.version is None or release.stable is None:
-        return ""
-    try:
-        before, after = (app.routes.version(digest).content for digest in (release.stable, release.version))
-        prompts = from_canonical(release.prompt, before), from_canonical(release.prompt, after)
-    except (ConfigError, NotFound) as error:
-        _log.warning("the card of release %s shows no change: %s", release.id, error)
-        return ""
-    return to_markdown(diff(*prompts))
+@rereading
+def _ask_later(app: App, release_id: str, opening: datetime) -> Standing:
+    """Wait for working hours; people who look by themselves may decide before."""
+    release = app.release(release_id)
+    if release.phase is not Phase.AWAITING_APPROVAL or release.is_delivered:
+        return standing_of(release, beyond=_AFTER_ASKING)
+    fact = e.Stumbled(step=WAITING, reason=f"people are asked in working hours, from {moment(opening)}")
+    app.ledger.append(
+        release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=app.clock.now(), due_at=opening
+    )
+    return Standing.PARKED
+
+
+def _due_after_asking(app: App, release: Release) -> datetime | None:
+    """When others are to be told, or when the question expires."""
+    at = _escalates_at(app, release)
+    if at is None or (release.expires_at is not None and release.expires_at <= at):
+        return release.expires_at
+    return at
+
+
+def _escalates_at(app: App, release: Release) -> datetime | None:
+    """When nobody has decided for too long; None: never. Counted from the question, not from its delivery."""
+    rules = app.settings.approval
+    if not rules.escalate_after or release.is_escalated:
+        return None
+    return after(rules.working_hours, release.moved_at, rules.escalate_after)
+
+
+def _escalate(app: App, release: Release) -> Standing:
+    """Tell others, once, that a question waits too long. Rather once to some of them than twice to all.
+
+    Raises:
+        Unavailable: nobody could be told; the release stays due.
+    """
+    at = _escalates_at(app, release)
+    if at is not None and app.clock.now() >= at:
+        told = _tell_others(app, release)
+        _note_escalated(app, release.id, e.Escalated(to=told))
+    return standing_of(release, beyond=_AFTER_ASKING)
+
+
+def _tell_others(app: App, release: Release) -> tuple[str, ...]:
+    missing = release.required - len(release.approvers)
+    page = page_of(app, release.id)
+    text = (
+        f"{release.prompt}: a release waits for {plural(missing, 'approver')} since {moment(release.moved_at)}; "
+        f"it expires {moment(release.expires_at)}. {page or f'promptship release show {release.id}'}"
+    )
+    told: list[str] = []
+    for place in app.settings.approval.escalate_to:
+        try:
+            app.approvals.tell(place, text)
+            told.append(place)
+        except PromptshipError as error:
+            _give_up_on(release, error, may_wait=not told)
+    return tuple(told)
+
+
+@rereading
+def _note_escalated(app: App, release_id: str, fact: e.Escalated) -> None:
+    release = app.release(release_id)
+    waits = release.phase is Phase.AWAITING_APPROVAL
+    app.ledger.append(
+        release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=app.clock.now(),
+        due_at=release.expires_at, keep_due=not waits,
+    )  # fmt: skip
 
 
 def conclude(app: App, release_id: str) -> Phase:
@@ -116,7 +176,7 @@ def _tell(app: App, release: Release) -> None:
         Unavailable: nothing was posted, and it is early enough to try again.
     """
     may_wait = app.clock.now() - (release.ended_at or release.moved_at) < TELL_FOR
-    card = outcome_card(release)
+    card = settled_card(app, release)
     for asked in release.asked:
         try:
             app.approvals.update(asked.channel, asked.reference, card)

@@ -144,7 +144,22 @@ class Routes(Protocol):
         ...
 
     def renew(self, prompt: str, release_id: str, *, until: datetime) -> None:
-        """Move the lease of a running split; does not change the revision. Nothing happens if the split is another's."""
+        """Move the lease of a running split (a release's, or an experiment's); does not change the revision.
+
+        Nothing happens if the split is another's.
+        """
+        ...
+
+    def randomise(self, change: RouteChange, *, actor: str, at: datetime, reason: str) -> Route:
+        """Change what of a prompt's traffic is randomised without a release: begin, change or end an experiment, end a holdback.
+
+        What is stable stays. `reason` is kept in the hash-chained history of the route, which explains the change.
+
+        Raises:
+            Conflict: the route moved since it was read; nothing was written.
+            IllegalTransition: it would do more than that, or the arms do not fit.
+            NotFound: a version that was never kept.
+        """
         ...
 
     def adopt(self, prompt: str, version: Version, *, actor: str, at: datetime) -> Route:

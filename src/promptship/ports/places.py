@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from promptship.chat import ChatAnswer, ChatRequest
 from promptship.routing.table import RoutingTable
@@ -92,12 +92,47 @@ class Repository(Protocol):
         """Whether commit `newer` was built on commit `older`; a commit is its own ancestor. Raises NotFound."""
         ...
 
+    def removed(self, before: str, after: str) -> Sequence[str]:
+        """Paths that `before` has and `after` has not. `before` all zeros: none. Raises NotFound."""
+        ...
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """Newest commit that both were built on; None: they have nothing in common. Raises NotFound."""
+        ...
+
+    def fetch(self, *refs: str) -> None:
+        """Bring in every branch of the remote, and these references beside them; a repository without remote is as it is.
+
+        Raises:
+            Unavailable: the remote does not answer, does not let us in, or takes too long.
+        """
+        ...
+
+
+class CancelledRun(NamedTuple):
+    """A run that somebody asked the orchestrator to cancel."""
+
+    release_id: str
+    run_id: str
+
 
 class Orchestrator(Protocol):
-    """Starts runs of the release flow. Prefect, reached over HTTP; the ledger stays the truth."""
+    """Starts runs of the flows. Prefect, reached over HTTP; the ledger stays the truth."""
 
     def start(self, release_id: str, *, key: str) -> str:
-        """Ask for a run; the same key twice is one run. Returns the run's id."""
+        """Ask for a run; the same key twice is one run, and so is asking while one waits to begin. Returns the run's id."""
+        ...
+
+    def cancelled(self, releases: Sequence[str]) -> Sequence[CancelledRun]:
+        """Runs of these releases that somebody has asked to be cancelled. What was stopped for another reason is none of them."""
+        ...
+
+    def settle(self, release_id: str, *, keep: str) -> None:
+        """Close what earlier runs of the release left open to be cancelled, all but the run `keep`."""
+        ...
+
+    def start_review(self, host: str, number: int, head: str, *, key: str) -> str:
+        """The same for a review of a pull or merge request at a commit."""
         ...
 
 

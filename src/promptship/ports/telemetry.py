@@ -34,6 +34,8 @@ class TidyReport:
     """Files of the history that were made."""
     segments: int = 0
     """Spool files that these replace."""
+    merged: int = 0
+    """Files of the history that were merged into larger ones."""
     expired: int = 0
     """Files of the history that were deleted because their time was over."""
 

@@ -104,6 +104,14 @@ class ApprovalAsked(_Event):
     """Where the message stands, to edit it later: Slack's `channel:ts`."""
 
 
+class Escalated(_Event):
+    """Nobody had decided for the configured working time: others were told, too."""
+
+    kind: Literal["escalated"] = "escalated"
+    to: tuple[str, ...]
+    """Slack channels or user ids."""
+
+
 class ApprovalGiven(_Event):
     """One approver said yes. The release is approved when enough different ones did (`approved`)."""
 
@@ -177,6 +185,20 @@ class Stumbled(_Event):
     reason: str
 
 
+class Paused(_Event):
+    """Somebody stopped the clock: until `Resumed` nothing advances, is asked, promoted or expires. Guardrails still roll back."""
+
+    kind: Literal["paused"] = "paused"
+    reason: str = ""
+
+
+class Resumed(_Event):
+    """It goes on where it stood; a deadline that was running has moved by the time it stood still."""
+
+    kind: Literal["resumed"] = "resumed"
+    reason: str = ""
+
+
 class Concluded(_Event):
     """The ending was told (cards edited, channels told, report shown); nothing is left to do."""
 
@@ -192,6 +214,7 @@ Fact = Annotated[
     | Looked
     | ApprovalRequested
     | ApprovalAsked
+    | Escalated
     | ApprovalGiven
     | ApprovalRefused
     | Approved
@@ -201,6 +224,8 @@ Fact = Annotated[
     | Cancelled
     | Failed
     | Stumbled
+    | Paused
+    | Resumed
     | Concluded,
     Field(discriminator="kind"),
 ]
@@ -216,6 +241,7 @@ PHASE_AFTER: dict[str, Phase | None] = {
     "looked": None,
     "approval_requested": Phase.AWAITING_APPROVAL,
     "approval_asked": None,
+    "escalated": None,
     "approval_given": None,
     "approval_refused": None,
     "approved": Phase.APPROVED,
@@ -225,6 +251,8 @@ PHASE_AFTER: dict[str, Phase | None] = {
     "cancelled": Phase.CANCELLED,
     "failed": Phase.FAILED,
     "stumbled": None,
+    "paused": None,
+    "resumed": None,
     "concluded": None,
 }
 """Phase a fact leads to; None: it stays where it is."""

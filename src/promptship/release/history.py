@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from promptship.errors import NotFound
 from promptship.release import events as e
@@ -46,16 +46,28 @@ class Release:
     asked: tuple[e.ApprovalAsked, ...] = ()
     is_delivered: bool = False
     """Whether the last question has reached people."""
+    is_escalated: bool = False
+    """Whether others were told that the last question waits."""
     approvers: tuple[str, ...] = ()
     """Who said yes to the last question."""
     reason: str = ""
     """Why it ended, why people are asked, or, before its canary, why the last step stumbled."""
     ended_at: datetime | None = None
+    paused_at: datetime | None = None
+    """Since when it stands still; None: it does not."""
+    paused_by: str = ""
+    """Actor of the pause, `person:<name>`."""
+    pause_reason: str = ""
 
     @property
     def is_open(self) -> bool:
         """Whether anything can still happen by itself."""
         return self.phase in OPEN
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether somebody has stopped it for now. What has ended is not paused any more."""
+        return self.paused_at is not None and self.is_open
 
 
 def _opened(event: e.Event) -> Release:
@@ -98,10 +110,12 @@ def _learn(release: Release, event: e.Event) -> Release:  # one arm per kind of 
         case e.ApprovalRequested() as asked:
             return replace(
                 release, question=asked.question, question_seq=event.seq, required=asked.required,
-                expires_at=asked.expires_at, reason=asked.reason, approvers=(), is_delivered=False,
+                expires_at=asked.expires_at, reason=asked.reason, approvers=(), is_delivered=False, is_escalated=False,
             )  # fmt: skip
         case e.ApprovalAsked() as asked:
             return replace(release, asked=(*release.asked, asked), is_delivered=True)
+        case e.Escalated():
+            return replace(release, is_escalated=True)
         case e.ApprovalGiven(approver=approver):
             return replace(release, approvers=(*release.approvers, approver))
         case e.Approved(approvers=approvers):
@@ -113,12 +127,22 @@ def _learn(release: Release, event: e.Event) -> Release:  # one arm per kind of 
         case e.Stumbled(reason=reason) if release.phase in BEFORE_TRAFFIC:
             # Later the reason says why people are asked, or how it ended: that must not be lost.
             return replace(release, reason=reason)
+        case e.Paused(reason=reason) if release.paused_at is None:
+            return replace(release, paused_at=event.at, paused_by=event.actor, pause_reason=reason)
+        case e.Resumed() if release.paused_at is not None:
+            return _resumed(release, event.at - release.paused_at)
         case e.Superseded(by_release=newer):
             return replace(release, reason=f"superseded by {newer}")
         case e.Promoted():
             return replace(release, share=1.0, reason="")
         case _:
             return release
+
+
+def _resumed(release: Release, stood_still: timedelta) -> Release:
+    """Whoever was asked before the pause has as much time left as he had then."""
+    until = release.expires_at + stood_still if release.expires_at is not None else None
+    return replace(release, paused_at=None, paused_by="", pause_reason="", expires_at=until)
 
 
 def fold(history: Iterable[e.Event]) -> Release:

@@ -114,7 +114,9 @@ class Approval(_Plan):
     not_author: bool = False
     """The author of the commit may not approve."""
     expires: Duration = 24 * 3600.0
-    """Seconds without a decision after which the release is rolled back. It never expires into promotion."""
+    """Seconds without a decision after which the question expires. It never expires into promotion."""
+    expires_into: Literal["rollback", "cancel"] = "rollback"
+    """How a release ends whose question expired; either way stable serves everybody. A cancelled one may be released again."""
 
 
 class Canary(_Plan):
@@ -143,6 +145,21 @@ class Canary(_Plan):
     """Different candidate units a stage needs where units that ask repeatedly are seen to matter (a design effect of 1.5 or more)."""
     lease: Duration = 60.0
     """Dead man's switch: without a look for this long (seconds) gateways serve stable."""
+    holdback: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """After promotion this fraction of units keeps the version before, so that slow effects are seen; 0: none."""
+    holdback_for: Duration = 7 * 86_400.0
+    """How long it does (seconds)."""
+
+    @model_validator(mode="after")
+    def _leaves_room_for_the_holdback(self) -> Canary:
+        largest = max(stage.share for stage in self.stages)
+        if self.holdback and largest > 1 - self.holdback + 1e-9:
+            message = (
+                f"holdback = {self.holdback:g} leaves a share of {1 - self.holdback:g} to the stages, and one has {largest:g}: "
+                "whoever had the candidate would get the version before again; lower that share or the holdback"
+            )
+            raise ValueError(message)
+        return self
 
 
 class Plan(_Plan):

@@ -9,6 +9,7 @@ from promptship.ports import Card
 from promptship.prompts.model import RiskClass
 from promptship.release.history import Release
 from promptship.release.phase import Phase
+from promptship.render.costs import cost_and_latency
 from promptship.render.facts import PHASE_WORDS
 from promptship.render.policy import policy_words
 from promptship.render.redact import redact
@@ -33,22 +34,28 @@ _NO_CANARY: Final = {
 _REASON_LENGTH_MAX: Final = 600
 
 
-def approval_card(release: Release, *, diff: str = "") -> Card:
-    """The card that asks. `diff`: word diff of the prompt, Markdown or plain.
+def approval_card(release: Release, *, diff: str = "", url: str = "", chart: str = "") -> Card:
+    """The card that asks. `diff`: word diff of the prompt, Markdown or plain; `url`: the release's page; `chart`: an SVG.
 
     It carries the seq of the approval request, so that a click on a card from before the last request is recognised.
     """
     question = _QUESTIONS.get(release.question or "promote", _QUESTIONS["promote"])
-    return _card(release, title=question.format(prompt=release.prompt), diff=diff, ask=True)
+    return _card(
+        release, title=question.format(prompt=release.prompt), diff=diff, ask=True, url=url, chart=chart
+    )
 
 
-def outcome_card(release: Release) -> Card:
+def outcome_card(release: Release, *, url: str = "") -> Card:
     """The card once nothing is left to decide: the same evidence, and how it ended instead of buttons."""
     words = PHASE_WORDS[release.phase]
-    return _card(release, title=f"{release.prompt}: {words}", diff="", ask=False, outcome=_outcome(release))
+    return _card(
+        release, title=f"{release.prompt}: {words}", diff="", ask=False, outcome=_outcome(release), url=url
+    )
 
 
-def _card(release: Release, *, title: str, diff: str, ask: bool, outcome: str = "") -> Card:
+def _card(
+    release: Release, *, title: str, diff: str, ask: bool, outcome: str = "", url: str = "", chart: str = ""
+) -> Card:
     return Card(
         release_id=release.id,
         seq=release.question_seq,
@@ -56,7 +63,11 @@ def _card(release: Release, *, title: str, diff: str, ask: bool, outcome: str = 
         lines=tuple(redact(line) for line in _lines(release)),
         diff=redact(diff),
         ask=ask,
+        # The first version has nothing before it to go back to.
+        undo=release.phase is Phase.PROMOTED and release.stable is not None,
         outcome=redact(outcome),
+        url=url,
+        chart=chart,
     )
 
 
@@ -73,6 +84,8 @@ def _lines(release: Release) -> list[str]:
         lines.append(_field("Experiment", words))
     lines += [_field("Suite", line) for line in suite_lines(release.suite_verdict)]
     lines += _canary(release)
+    cost, latency = cost_and_latency(release)
+    lines += [_field("Cost per answer", cost), _field("Latency", latency)]
     if release.phase is Phase.AWAITING_APPROVAL:
         lines += _asks(release)
     if release.approvers:
@@ -100,11 +113,16 @@ def _asks(release: Release) -> list[str]:
     lines = [
         _field("Asked because", release.reason) if release.reason else "",
         _field("Needs", f"{plural(release.required, 'approver')}{given}"),
-        _field("Expires", f"{moment(release.expires_at)}, then it is rolled back")
+        _field("Expires", f"{moment(release.expires_at)}, then it is {_expires_into(release)}")
         if release.expires_at
         else "",
     ]
     return [line for line in lines if line]
+
+
+def _expires_into(release: Release) -> str:
+    into = release.plan.approval.expires_into if release.plan is not None else "rollback"
+    return "cancelled" if into == "cancel" else "rolled back"
 
 
 def _outcome(release: Release) -> str:

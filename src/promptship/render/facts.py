@@ -41,6 +41,8 @@ def _said(fact: e.Fact) -> str:  # one arm per kind of fact
             return f"approval requested ({question}): {plural(required, 'approver')} by {moment(until)}: {reason}"
         case e.ApprovalAsked(channel=channel):
             return f"asked in {channel}"
+        case e.Escalated(to=to):
+            return "nobody has decided; told " + ", ".join(to)
         case e.ApprovalGiven(approver=approver, via=via, reason=reason):
             return f"approved by {approver} via {via}" + _because(reason)
         case e.ApprovalRefused(who=who, why=why, via=via):
@@ -64,6 +66,10 @@ def _ended(fact: e.Fact) -> str:
             return f"cancelled: {reason}"
         case e.Failed(reason=reason):
             return f"failed: {reason}"
+        case e.Paused(reason=reason):
+            return "paused: nothing advances until it is resumed" + _because(reason)
+        case e.Resumed(reason=reason):
+            return "resumed" + _because(reason)
         case e.Stumbled(step=step, reason=reason):
             return f"waiting in {step}: {reason}"
         case _:

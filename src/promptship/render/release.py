@@ -58,10 +58,11 @@ def title(release: Release) -> str:
 def standing(release: Release) -> str:
     """The phase in capitals with where in the canary it stands or stood."""
     words = PHASE_WORDS[release.phase].upper()
+    held = ", PAUSED" if release.is_paused else ""
     if release.stage is None or release.phase is Phase.PROMOTED:
-        return words
+        return words + held
     share = release.share or _planned_share(release)
-    return f"{words} at stage {release.stage + 1}" + (f" ({percent(share)})" if share else "")
+    return f"{words} at stage {release.stage + 1}" + (f" ({percent(share)})" if share else "") + held
 
 
 def timeline(events: Sequence[Event]) -> list[str]:
@@ -110,8 +111,18 @@ def _facts(release: Release) -> list[str]:
         ("approved by", ", ".join(release.approvers)),
         ("asks", f"{release.question}, until {moment(release.expires_at)}" if _waits(release) else ""),
         ("because", release.reason),
+        ("paused", paused_words(release)),
     ]
     return aligned([(name, one_line(value)) for name, value in rows if value], indent="  ")
+
+
+def paused_words(release: Release) -> str:
+    """Since when, by whom and why it stands still; empty when it does not."""
+    if not release.is_paused or release.paused_at is None:
+        return ""
+    who = release.paused_by.removeprefix("person:")
+    why = f": {release.pause_reason}" if release.pause_reason else ""
+    return f"since {moment(release.paused_at)} by {who}{why}"
 
 
 def _waits(release: Release) -> bool:

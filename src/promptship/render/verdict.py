@@ -69,7 +69,7 @@ def verdict_markdown(verdict: Verdict) -> str:
         (*row, finding.because, finding.needs)
         for row, finding in zip(verdict_rows(verdict), verdict.findings, strict=True)
     ]
-    return f"{title}\n\n{markdown((*HEADER, 'because', 'needs'), rows)}"
+    return f"{title}\n\n{markdown((*HEADER, 'because', 'what would change it'), rows)}"
 
 
 def verdict_from(data: Mapping[str, Any] | None) -> Verdict | None:
@@ -116,6 +116,8 @@ def _of(number: str, counts: Counts | None) -> str:
 
 def reason_line(finding: Finding) -> str:
     """One finding's reason, led by its rule, and what would change it."""
-    needs = f" ({one_line(finding.needs)})" if finding.needs else ""
     text = one_line(finding.because)
-    return f"{text if text.startswith(finding.rule) else f'{finding.rule}: {text}'}{needs}"
+    text = text if text.startswith(finding.rule) else f"{finding.rule}: {text}"
+    if not finding.needs:
+        return text
+    return f"{text.rstrip('.')}. What would change it: {one_line(finding.needs).rstrip('.')}."

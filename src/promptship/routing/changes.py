@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from promptship.release.policy import Experiment
+from promptship.routing.table import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,11 @@ class RouteChange:
     lease_until: datetime | None = None
     policy: Experiment | None = None
     """Who may get the candidate; None: everybody."""
+    held: str | None = None
+    """Holdback: the version before, for the units beyond `share`; the candidate is the stable version then."""
+    experiment: str | None = None
+    """Id of the experiment whose `arms` these are; then there is no release, candidate or stage."""
+    arms: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,5 +55,11 @@ class RouteRecord:
     reason: str
     killed: str | None = None
     """Version digest that the kill switch serves since, instead of all others; None: it is off."""
+    held: str | None = None
+    """Version digest that is held back for some since; None: no holdback."""
+    experiment: str | None = None
+    """Experiment that runs since; None: none."""
+    arms: tuple[Part, ...] = ()
+    """Its arms."""
     hash: str = ""
     """Of this change in the chain of the prompt's changes; empty where there is no chain."""

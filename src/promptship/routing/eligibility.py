@@ -36,6 +36,10 @@ class Decision(StrEnum):
     NO_CONSENT = "no_consent"
     OUTSIDE = "outside"
     """Of the segments."""
+    NOT_DRAWN = "not_drawn"
+    """Beyond the share of an experiment with several arms."""
+    DROPPED = "dropped"
+    """Its arm was dropped: the control's version serves it, uncounted."""
 
 
 def eligible(policy: Experiment | None, attributes: Attributes) -> Decision:

@@ -8,25 +8,49 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from promptship.release.policy import Experiment
 from promptship.routing.sampling import Sampling
+from promptship.routing.split import BUCKETS
 
 
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Part(_Wire):
+    """One arm of an experiment. Its number in `Split.arms` is the stage it is counted under; number 0 is the control."""
+
+    name: str
+    version: str
+    """Digest."""
+    upto: int = Field(ge=1, le=BUCKETS)
+    """End of its part of 0..9,999 (`promptship.routing.split.limits`)."""
+    dropped: bool = False
+    """Its units get the control's version, outside the experiment: what they have seen would colour the control."""
+
+
 class Split(_Wire):
-    """A running canary of one prompt."""
+    """What of a prompt's traffic is randomised: a canary, an experiment (`arms`), or a holdback after a promotion (`held`)."""
 
     release_id: str
+    """Of the release, or of the experiment."""
     candidate: str
-    """Version digest."""
+    """Version digest; empty in an experiment, whose versions stand in `arms`."""
     stage: int
     share: float = Field(ge=0, le=1)
+    """Of units: who gets the candidate, or takes part in the experiment."""
     salt: str
     lease_s: float = Field(default=0.0, ge=0)
     """Seconds of the watcher's lease that are left *at the time of sending*; relative, so clocks need not agree. 0: lapsed."""
     policy: Experiment | None = None
     """Who may take part; None: everybody. It changes only with the stage, in the same transaction."""
+    arms: tuple[Part, ...] = ()
+    """Of an experiment, the control first."""
+    held: str | None = None
+    """Holdback: digest of the version before, which serves the units beyond `share`; the candidate is stable already."""
+
+    @property
+    def is_canary(self) -> bool:
+        """Whether a release is being tried: no experiment, no holdback."""
+        return not self.arms and self.held is None
 
 
 class Route(_Wire):
@@ -51,8 +75,9 @@ def as_served(route: Route) -> Route:
 
 def digests(route: Route) -> set[str]:
     """Every version that the route names."""
-    candidate = route.split.candidate if route.split is not None else None
-    return {one for one in (route.stable, candidate) if one is not None}
+    split = route.split
+    tried = () if split is None else (split.candidate, split.held, *(part.version for part in split.arms))
+    return {one for one in (route.stable, *tried) if one}
 
 
 class Version(_Wire):

@@ -47,6 +47,13 @@ class Ending(Body):
     reason: Why
 
 
+class Holding(Body):
+    """Pausing or resuming."""
+
+    who: Who
+    reason: Reason = ""
+
+
 class Rollback(Ending):
     """`to`: an earlier stable version instead of the one before."""
 

@@ -17,6 +17,8 @@ from promptship.lifecycle.approval import reject as give_rejection
 from promptship.lifecycle.ending import cancel as end_by_cancel
 from promptship.lifecycle.ending import roll_back_prompt
 from promptship.lifecycle.opening import open_release
+from promptship.lifecycle.pausing import pause as hold_still
+from promptship.lifecycle.pausing import resume as let_go_on
 from promptship.release.history import Release, fold
 from promptship.release.phase import Phase
 from promptship.render.redact import redact
@@ -24,6 +26,7 @@ from promptship.server.answers import answer
 from promptship.server.bodies import (
     Decision,
     Ending,
+    Holding,
     Opening,
     Rollback,
     Switch,
@@ -83,6 +86,23 @@ async def cancel(request: Request) -> Response:
     release = await threaded(
         end_by_cancel, here.app, full, actor=f"person:{said.who}", reason=redact(said.reason)
     )
+    return _decided(here, release)
+
+
+async def pause(request: Request) -> Response:
+    """Hold an open release where it stands."""
+    return await _hold(request, hold_still)
+
+
+async def resume(request: Request) -> Response:
+    """Let a paused release go on."""
+    return await _hold(request, let_go_on)
+
+
+async def _hold(request: Request, use_case: Any) -> Response:
+    here, said = plane(request), await read_json(request, Holding)
+    full = await threaded(here.app.ledger.find, release_in_path(request))
+    release = await threaded(use_case, here.app, full, actor=f"person:{said.who}", reason=redact(said.reason))
     return _decided(here, release)
 
 
@@ -176,6 +196,8 @@ ROUTES: Final = [
     Route("/releases/{release}/approve", approve, methods=["POST"]),
     Route("/releases/{release}/reject", reject, methods=["POST"]),
     Route("/releases/{release}/cancel", cancel, methods=["POST"]),
+    Route("/releases/{release}/pause", pause, methods=["POST"]),
+    Route("/releases/{release}/resume", resume, methods=["POST"]),
     Route("/prompts/{name}/rollback", rollback, methods=["POST"]),
     Route("/prompts/{name}/kill", kill, methods=["POST"]),
     Route("/prompts/{name}/history", history, methods=["GET"]),

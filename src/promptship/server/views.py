@@ -14,7 +14,7 @@ from promptship.release.events import Event
 from promptship.release.history import Release
 from promptship.release.phase import Phase
 from promptship.render.facts import PHASE_WORDS
-from promptship.render.release import standing, timeline_rows
+from promptship.render.release import paused_words, standing, timeline_rows
 from promptship.render.suite import suite_lines
 from promptship.render.table import clipped
 from promptship.render.verdict import HEADER, headline, reason_line, verdict_from, verdict_rows
@@ -95,6 +95,7 @@ def _fields(release: Release) -> list[tuple[str, str]]:
         ("Ended", f"{moment(release.ended_at)}, after {duration(lasted)}" if release.ended_at else ""),
         ("Needs", f"{plural(release.required, 'approver')} by {moment(release.expires_at)}" if waits else ""),
         ("Approved by", ", ".join(release.approvers)),
+        ("Paused", paused_words(release)),
         ("Release", release.id),
     ]
     return [(label, value) for label, value in fields if value]

@@ -12,6 +12,8 @@ from pathlib import Path
 from pydantic import Field
 
 from promptship.release.plan import Plan
+from promptship.settings.announcing import WebhookSettings
+from promptship.settings.hosts import GitHubSettings, GitLabSettings
 from promptship.settings.models import (
     EvaluationSettings,
     Kind,
@@ -19,16 +21,20 @@ from promptship.settings.models import (
     ProviderSettings,
     ScorerSettings,
 )
-from promptship.settings.people import Approver, SlackSettings
+from promptship.settings.people import GROUP_COUNTS, ApprovalSettings, Approver, SlackSettings
 from promptship.settings.repository import LedgerSettings, RepositorySettings
+from promptship.settings.retest import RetestSettings
 from promptship.settings.running import PrefectSettings, WatcherSettings
 from promptship.settings.section import Section
 from promptship.settings.serving import GatewaySettings, OtelSettings, ServerSettings, TelemetrySettings
 
 __all__ = [
+    "ApprovalSettings",
     "Approver",
     "EvaluationSettings",
     "GatewaySettings",
+    "GitHubSettings",
+    "GitLabSettings",
     "Kind",
     "LedgerSettings",
     "ModelSettings",
@@ -36,12 +42,14 @@ __all__ = [
     "PrefectSettings",
     "ProviderSettings",
     "RepositorySettings",
+    "RetestSettings",
     "ScorerSettings",
     "ServerSettings",
     "Settings",
     "SlackSettings",
     "TelemetrySettings",
     "WatcherSettings",
+    "WebhookSettings",
 ]
 
 
@@ -53,6 +61,8 @@ class Settings(Section):
     data_dir: str = ".promptship"
     """State of this machine, relative to the file: ledger, spool, secrets, logs."""
     repository: RepositorySettings = RepositorySettings()
+    github: GitHubSettings = GitHubSettings()
+    gitlab: GitLabSettings = GitLabSettings()
     ledger: LedgerSettings = LedgerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     server: ServerSettings = ServerSettings()
@@ -63,16 +73,30 @@ class Settings(Section):
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     evaluation: EvaluationSettings = EvaluationSettings()
     scorer: ScorerSettings = ScorerSettings()
+    retest: RetestSettings = RetestSettings()
     otel: OtelSettings = OtelSettings()
     approvers: tuple[Approver, ...] = ()
+    approval: ApprovalSettings = ApprovalSettings()
     slack: SlackSettings = SlackSettings()
+    webhooks: tuple[WebhookSettings, ...] = ()
     plans: dict[str, Plan] = Field(default_factory=dict)
     """`default` is used by prompts that name no plan."""
+
+    @property
+    def approvers_max(self) -> int:
+        """How many people may approve at most; who is in a group of Slack's is known to Slack only."""
+        return len(self.approvers) + GROUP_COUNTS * len(self.approval.groups)
 
     @property
     def data(self) -> Path:
         """Absolute data directory."""
         return (self.root / self.data_dir).resolve()
+
+    @property
+    def clone(self) -> Path:
+        """Absolute path of the Git repository that is read: `url`, or what is fetched from a remote."""
+        place = self.repository
+        return self.data / "mirror.git" if place.remote else (self.root / place.url).resolve()
 
     @property
     def ledger_url(self) -> str:

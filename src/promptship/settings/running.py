@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from promptship.release.duration import Duration
 from promptship.settings.section import Port, Section
 
@@ -13,6 +17,10 @@ class PrefectSettings(Section):
     port: Port = 4200
     api_url: str = ""
     """Empty: http://host:port/api."""
+    pool: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "releases"
+    """Work pool of a fleet."""
+    events: bool = True
+    """Whether what happens to releases is emitted as Prefect's events."""
 
 
 class WatcherSettings(Section):

@@ -27,7 +27,8 @@ def test_a_sentence_and_the_table_say_the_same_numbers(
     (row,) = verdict_rows(Verdict(stage=0, look=1, findings=(finding,)))
     cells = dict(zip(HEADER, row, strict=True))
     assert (
-        f"the evidence of harm is {cells['e-value']}, and {cells['threshold']} rolls back." in finding.because
+        f"the evidence of harm is {cells['e-value']}, and {cells['threshold']} is enough to roll back."
+        in finding.because
     )
     for arm in ("candidate", "stable"):
         rate, _, requests = cells[arm].partition(" of ")

@@ -74,7 +74,9 @@ def test_a_harmful_candidate_is_rolled_back_with_both_numbers() -> None:
     assert harm.threshold == pytest.approx(1 / (0.75 * 0.05))
     assert (harm.rate_candidate, harm.rate_stable) == (0.25, 0.1)
     assert "candidate 25% (75 of 300), stable 10% (1,900 of 19,000) in this stage" in harm.because
-    assert harm.because.endswith("and 26.67 rolls back.")
+    assert harm.because.endswith(
+        "and 26.67 is enough to roll back; the margin of this stage was 10 percentage points."
+    )
     assert harm.e_harm is not None
     assert harm.e_harm > 26.67
 
@@ -145,7 +147,8 @@ def test_at_the_cap_without_an_answer_a_person_is_asked() -> None:
     verdict = look(counts(30, 1, 3, stable=570), elapsed_s=600.0)
     assert verdict.outcome is Outcome.ASK
     assert finding(verdict, "cap").because == (
-        "The stage has lasted 10 min, its cap is 10 min, and there is no answer: a person decides."
+        "The stage has lasted 10 min, its cap is 10 min, and there is no answer because of error_rate, feedback:escalated, "
+        "requests_min: a person decides."
     )
 
 
@@ -231,7 +234,10 @@ def test_latency_is_judged_on_both_thresholds_and_names_them() -> None:
     assert found.counts == ArmCounts(
         candidate=Counts(requests=500, events=20), stable=Counts(requests=2000, events=80)
     )
-    assert "answers of 1,512 ms or more: candidate 4% (20 of 500), stable 4% (80 of 2,000)" in found.because
+    assert (
+        "answers of 1,512 ms or more (stable's p95 as the canary began): candidate 4% (20 of 500), stable 4%"
+        in found.because
+    )
     assert "1,961 ms" in found.because
     assert found.margin is None
 

@@ -167,7 +167,10 @@ def test_latency_has_every_quantile_proven_and_latency_p95_its_own() -> None:
 def test_slower_answers_roll_back_whatever_quantile_they_are_at_and_it_is_named() -> None:
     _, verdict = slow("latency", {160: 1200, 168: 700, 176: 100})
     assert verdict.outcome is Outcome.ROLL_BACK
-    assert "answers of 1,069 ms or more: candidate 40% (800 of 2,000)" in finding(verdict).because
+    assert (
+        "answers of 1,069 ms or more (stable's p50 as the canary began): candidate 40% (800 of 2,000)"
+        in finding(verdict).because
+    )
 
 
 def test_the_next_stage_of_latency_begins_every_proof_anew() -> None:

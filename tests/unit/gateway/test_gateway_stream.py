@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptship.errors import Unavailable
+from promptship.gateway.hiding import UsageHider
 from promptship.gateway.reading_chat import ChatReader
 from tests.support.gateway import Bench, FakeAnswer, Heard, bench, completion, event
 
@@ -28,17 +29,71 @@ async def ask(gateway: Bench, **options: Any) -> Heard:
     return await gateway.chat({"stream": True}, **options)
 
 
-async def test_every_byte_passes_in_its_own_piece(tmp_path: Path) -> None:
+ASKS: dict[str, Any] = {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    ("options", "sent", "shown"),
+    [
+        (ASKS, ASKS, WHOLE),
+        ({"include_usage": True, "x": 1}, {"include_usage": True, "x": 1}, WHOLE),
+        (None, ASKS, [*WHOLE[:3], DONE]),
+        ({"include_usage": False, "x": 1}, {"include_usage": True, "x": 1}, [*WHOLE[:3], DONE]),
+    ],
+)
+async def test_usage_is_always_measured_and_shown_to_who_asked(
+    tmp_path: Path, options: dict[str, Any] | None, sent: dict[str, Any], shown: list[bytes]
+) -> None:
     gateway = bench(tmp_path, stream(*WHOLE))
-    heard = await ask(gateway)
+    fields = {"stream": True} | ({} if options is None else {"stream_options": options})
+    heard = await gateway.chat(fields)
     assert heard.status == 200
-    assert heard.body == b"".join(WHOLE)
+    assert heard.body == b"".join(shown)
+    assert gateway.upstream.asked[0][1]["stream_options"] == sent
     assert heard.headers["content-type"].startswith("text/event-stream")
     assert "content-length" not in heard.headers
     assert gateway.upstream.asked[0][1]["stream"] is True
     (seen,) = gateway.spool.observations
     assert (seen.streamed, seen.tokens_in, seen.tokens_out, seen.refusal) == (True, 11, 2, False)
     assert (seen.status, seen.error) == (200, False)
+
+
+async def test_a_plain_call_has_no_options_of_streams(tmp_path: Path) -> None:
+    gateway = bench(tmp_path, FakeAnswer([completion()]))
+    await gateway.chat()
+    assert "stream_options" not in gateway.upstream.asked[0][1]
+
+
+KEPT = (
+    event("Hel"),
+    event(choices=[], prompt_filter_results=[1]),
+    b": ping\n\n",
+    event(choices=[], usage=None),
+    event(choices=[{"delta": {"content": '"choices":[]'}}], usage={"prompt_tokens": 1}),
+    b"data: {\n\n",
+    b"data: [DONE]\r\n\r\n",
+)
+HIDDEN = (USAGE, USAGE.replace(b"\n", b"\r\n"), b'data: {"choices": [], "usage": {"prompt_tokens": 1}}\n\n')
+
+
+@given(
+    st.lists(st.sampled_from(KEPT + HIDDEN), max_size=8),
+    st.lists(st.integers(1, 60), max_size=12),
+    st.booleans(),
+)
+def test_exactly_the_events_that_hold_usage_alone_are_hidden(
+    events: list[bytes], cuts: list[int], is_cut_off: bool
+) -> None:
+    whole = b"".join(events)
+    if is_cut_off and events and events[-1] in KEPT:
+        whole = whole[:-3]
+    hider, rest, shown = UsageHider(), whole, b""
+    for cut in cuts:
+        shown += hider.feed(rest[:cut])
+        rest = rest[cut:]
+    shown += hider.feed(rest) + hider.close()
+    wanted = b"".join(one for one in events if one in KEPT)
+    assert shown == (wanted[:-3] if len(whole) < len(b"".join(events)) else wanted)
 
 
 async def test_the_time_to_the_first_piece_and_to_the_last_are_two_times(tmp_path: Path) -> None:

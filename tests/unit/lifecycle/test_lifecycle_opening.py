@@ -83,6 +83,7 @@ def test_a_push_back_to_an_older_commit_is_the_newer_push(house: House) -> None:
     first = house.commit("Say hello twice.")
     second = house.commit("Say hello three times.")
     ahead = announce(house, first, second)
+    house.repository.branch("main", first)
     back = announce(house, second, first)
     assert house.release(ahead).phase is Phase.SUPERSEDED
     assert house.release(back).phase is Phase.REQUESTED

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from promptship.adapters.providers.targets import Spoken, Targets
 from promptship.adapters.providers.translation import Untranslatable, asked, refused
-from promptship.adapters.providers.translation_streams import AnthropicStream, GeminiStream
+from promptship.adapters.providers.translation_streams import AnthropicStream, BedrockStream, GeminiStream
 from promptship.gateway.reading_chat import ChatReader, read_completion
 from promptship.settings import ProviderSettings
+from tests.support.bedrock_frames import CONVERSED_EVENTS, USED_EVENTS, frame
 from tests.support.provider_answers import GENERATED, GENERATED_EVENTS, MESSAGE, MESSAGE_EVENTS, sse
 
 TOOL = {"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}
@@ -30,14 +31,15 @@ CHAT: dict[str, Any] = {
 
 
 def spoken(kind: str) -> Spoken:
+    region = {"region": "eu-1"} if kind == "bedrock" else {}
     given = ProviderSettings.model_validate(
-        {"kind": kind, "base_url": "https://h.example", "api_key_env": "KEY"}
+        {"kind": kind, "base_url": "https://h.example", "api_key_env": "KEY"} | region
     )
     return Targets({"p": given}, {}, {"KEY": "k"}).of("m")
 
 
 def test_anthropic_is_asked_in_its_words() -> None:
-    call, _ = asked(spoken("anthropic"), orjson.dumps(CHAT | {"stream": True, "parallel_tool_calls": False}))
+    call, _ = asked(spoken("anthropic"), CHAT | {"stream": True, "parallel_tool_calls": False})
     assert call.url == "https://h.example/v1/messages"
     assert orjson.loads(call.body) == {
         "model": "m",
@@ -57,12 +59,84 @@ def test_anthropic_is_asked_in_its_words() -> None:
     ("stream", "verb"), [(False, "generateContent"), (True, "streamGenerateContent?alt=sse")]
 )
 def test_gemini_is_asked_in_its_words(stream: bool, verb: str) -> None:
-    call, _ = asked(spoken("gemini"), orjson.dumps(CHAT | {"stream": stream}))
+    call, _ = asked(spoken("gemini"), CHAT | {"stream": stream})
     assert call.url == f"https://h.example/v1beta/models/m:{verb}"
     body = orjson.loads(call.body)
     assert body["contents"] == [{"role": "user", "parts": [{"text": "hi"}]}]
     assert body["generationConfig"] == {"temperature": 0.5, "maxOutputTokens": 9, "stopSequences": ["END"]}
     assert set(body) == {"contents", "systemInstruction", "generationConfig", "tools"}
+
+
+@pytest.mark.parametrize(("stream", "verb"), [(False, "converse"), (True, "converse-stream")])
+def test_bedrock_is_asked_in_its_words(stream: bool, verb: str) -> None:
+    call, _ = asked(spoken("bedrock"), CHAT | {"stream": stream})
+    assert call.url == f"https://h.example/model/m/{verb}"
+    body = orjson.loads(call.body)
+    assert body["messages"] == [{"role": "user", "content": [{"text": "hi"}]}]
+    assert body["inferenceConfig"] == {"temperature": 0.5, "maxTokens": 9, "stopSequences": ["END"]}
+
+
+@pytest.mark.parametrize("kind", ["anthropic", "gemini", "bedrock"])
+@pytest.mark.parametrize("field", ["reasoning_effort", "verbosity", "service_tier", "audio"])
+def test_what_only_openai_can_be_told_is_a_400_that_names_it(kind: str, field: str) -> None:
+    with pytest.raises(Untranslatable) as caught:
+        asked(spoken(kind), CHAT | {field: "high"})
+    assert caught.value.field == field
+
+
+SIGNED = {**GENERATED["candidates"][0], "content": {"parts": [
+    {"functionCall": {"name": "find", "args": {"a": 1}}, "thoughtSignature": "c2ln"}
+]}}  # fmt: skip
+
+
+def test_googles_signature_of_a_thought_goes_there_and_back() -> None:
+    _, translator = asked(spoken("gemini"), CHAT)
+    made = orjson.loads(translator.whole(200, orjson.dumps({**GENERATED, "candidates": [SIGNED]})))
+    said = made["choices"][0]["message"]
+    assert said["tool_calls"][0]["extra_content"] == {"google": {"thought_signature": "c2ln"}}
+    stream = GeminiStream("m", tells_usage=False)
+    told = stream.feed(b"data: " + orjson.dumps({**GENERATED, "candidates": [SIGNED]}) + b"\n\n")
+    assert b'"extra_content":{"google":{"thought_signature":"c2ln"}}' in told
+    result = {"role": "tool", "tool_call_id": said["tool_calls"][0]["id"], "content": "found"}
+    call, _ = asked(spoken("gemini"), CHAT | {"messages": [*CHAT["messages"], said, result]})
+    _, model, user = orjson.loads(call.body)["contents"]
+    assert model["parts"] == SIGNED["content"]["parts"]
+    assert user["parts"] == [{"functionResponse": {"name": "find", "response": {"result": "found"}}}]
+
+
+@settings(max_examples=30)
+@given(st.booleans(), st.lists(st.integers(1, 300), max_size=8))
+def test_bedrocks_frames_mean_the_same_wherever_they_are_cut(uses_tool: bool, cuts: list[int]) -> None:
+    stream, reader = BedrockStream("m", tells_usage=True), ChatReader()
+    raw = b"".join(USED_EVENTS if uses_tool else CONVERSED_EVENTS)
+    made = b"".join([*(stream.feed(one) for one in pieces(raw, cuts)), stream.close()])
+    reader.feed(made)
+    assert reader.close() == ""
+    assert (reader.reading().usage.tokens_in, reader.reading().usage.tokens_out) == (8, 3)
+    chunks = [orjson.loads(line[6:]) for line in made.splitlines() if line.startswith(b"data: {")]
+    deltas = [one["choices"][0]["delta"] for one in chunks if one["choices"]]
+    assert "".join(one.get("content") or "" for one in deltas) == ("" if uses_tool else "hello")
+    calls = [call for delta in deltas for call in delta.get("tool_calls") or ()]
+    assert "".join(call["function"]["arguments"] for call in calls) == ('{"a":1}' if uses_tool else "")
+    assert chunks[-2]["choices"][0]["finish_reason"] == ("tool_calls" if uses_tool else "stop")
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (frame("throttlingException", {"message": "slow"}, message_type="exception"), b'"slow"'),
+        (CONVERSED_EVENTS[1][:-1] + b"x", b'"malformed"'),
+        (b"<html>no frames</html>", b'"malformed"'),
+        (frame("contentBlockDelta", {}), b'"malformed"'),
+    ],
+)
+def test_what_goes_wrong_in_frames_is_told_once(raw: bytes, said: bytes) -> None:
+    stream, reader = BedrockStream("m", tells_usage=True), ChatReader()
+    made = stream.feed(CONVERSED_EVENTS[0] + raw) + stream.feed(CONVERSED_EVENTS[1]) + stream.close()
+    assert made.count(b'"error":') == 1
+    assert said in made
+    reader.feed(made)
+    assert reader.close() == "upstream_error"
 
 
 @pytest.mark.parametrize(
@@ -79,12 +153,13 @@ def test_gemini_is_asked_in_its_words(stream: bool, verb: str) -> None:
 )
 def test_what_cannot_be_asked_is_a_400_that_says_what(fields: dict[str, Any]) -> None:
     with pytest.raises(Untranslatable) as caught:
-        asked(spoken("anthropic"), orjson.dumps(CHAT | fields))
+        asked(spoken("anthropic"), CHAT | fields)
     answer = refused(caught.value)
     error = orjson.loads(answer.body)["error"]
     assert (answer.status, error["type"]) == (400, "invalid_request_error")
     words = (*fields, "tool_calls", "response_format")
     assert any(word in error["message"] for word in words)
+    assert error["param"].partition("[")[0] in words
 
 
 USED = {"type": "tool_use", "id": "t-1", "name": "find", "input": {"a": 1}}
@@ -113,7 +188,7 @@ CALLED = {"functionCall": {"name": "find", "args": {"a": 1}}}
 def test_whole_answers(
     kind: str, value: dict[str, Any], text: str | None, finish: str, tokens: tuple[int, int]
 ) -> None:
-    _, translator = asked(spoken(kind), orjson.dumps(CHAT))
+    _, translator = asked(spoken(kind), CHAT)
     made = translator.whole(200, orjson.dumps(value))
     answer = orjson.loads(made)
     choice = answer["choices"][0]
@@ -130,13 +205,13 @@ def test_whole_answers(
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": 3}', b'{"content": 3}'])
 def test_what_is_no_answer_stays_as_it_is(content: bytes) -> None:
-    _, translator = asked(spoken("anthropic"), orjson.dumps(CHAT))
+    _, translator = asked(spoken("anthropic"), CHAT)
     assert translator.whole(200, content) == content
     assert translator.whole(500, content) == content
 
 
 def test_errors_get_openais_shape() -> None:
-    _, translator = asked(spoken("anthropic"), orjson.dumps(CHAT))
+    _, translator = asked(spoken("anthropic"), CHAT)
     said = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}
     assert orjson.loads(translator.whole(529, orjson.dumps(said)))["error"] == {
         "message": "busy",

@@ -122,12 +122,16 @@ async def test_a_signed_body_that_is_no_push_is_a_400(body: bytes) -> None:
     assert answer.status_code == 400
 
 
-async def test_commits_that_the_repository_does_not_have_are_a_404() -> None:
+async def test_a_commit_that_the_repository_does_not_have_is_a_404() -> None:
     world = World()
-    push = pushed(world)
-    for unknown in ({**push, "after": "9" * 40}, {**push, "before": "9" * 40}):
-        answer = await send(world, json.dumps(unknown).encode())
-        assert (answer.status_code, answer.json()["error"]["type"]) == (404, "NotFound")
+    answer = await send(world, json.dumps({**pushed(world), "after": "9" * 40}).encode())
+    assert (answer.status_code, answer.json()["error"]["type"]) == (404, "NotFound")
+
+
+async def test_what_was_there_before_may_be_unknown_after_a_forced_push() -> None:
+    world = World()
+    answer = await send(world, json.dumps({**pushed(world), "before": "9" * 40}).encode())
+    assert [one["prompt"] for one in answer.json()["releases"]] == ["refund", "support-reply"]
 
 
 async def test_an_oversized_announcement_is_a_413_before_it_is_verified() -> None:

@@ -6,16 +6,18 @@ import base64
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from promptship.errors import Conflict, IllegalTransition, NotFound
 from promptship.ports import RouteChange
 from promptship.release.events import PHASE_AFTER, Fact, Requested, StageStarted
 from promptship.release.phase import Phase, step
 from promptship.release.policy import Experiment
-from promptship.routing.table import Route, Split
+from promptship.routing.split import BUCKETS
+from promptship.routing.table import Part, Route, Split
 
 WITHOUT_VERDICT: Final = frozenset({Phase.FAILED, Phase.CANCELLED, Phase.SUPERSEDED})
 """Ends that say nothing about the commit: it may be tried again."""
@@ -25,6 +27,7 @@ ADOPTED = "adopted: it is what production served already"
 """Reason of a route that began without a release."""
 NAMED_SAFE = "named as what the kill switch serves: {}"
 KILLED, REVIVED = "kill switch on: {}", "kill switch off: {}"
+_PARTS: Final = TypeAdapter(tuple[Part, ...])
 
 
 def release_ids(prompt: str, commit: str, attempt: int) -> Iterator[str]:
@@ -101,16 +104,51 @@ def check_change(change: RouteChange, *, release_id: str, prompt: str, facts: Se
         change.release_id != release_id or change.stage is None or not change.salt
     ):
         problem = "names a candidate without this release, a stage and a salt"
+    elif change.experiment is not None or change.arms:
+        problem = "names an experiment: that is none of a release's"
+    elif change.held is not None and (change.candidate is None or change.candidate != change.stable):
+        problem = "holds a version back without having made the candidate stable"
     elif not 0 <= change.share <= 1:
         problem = f"has share {change.share}; expected 0 to 1"
     if problem:
         raise IllegalTransition(f"release {release_id}: the route change {problem}")
 
 
+def check_split(change: RouteChange, stable: str | None) -> None:
+    """Raises IllegalTransition for a change without a release that is not only of what is randomised. `stable`: as it is now."""
+    limits = [0, *(part.upto for part in change.arms)]
+    problem = None
+    if stable is None or change.stable != stable:
+        problem = "would make another version stable: only a release does that"
+    elif change.release_id is not None or change.candidate is not None or change.held is not None:
+        problem = "names a release, a candidate or a held version: only a release does that"
+    elif (change.experiment is None) != (not change.arms) or (
+        change.experiment is not None and not change.salt
+    ):
+        problem = "names arms without an experiment and its salt, or an experiment without arms"
+    elif not 0 <= change.share <= 1:
+        problem = f"has share {change.share}; expected 0 to 1"
+    elif change.arms and (
+        len(change.arms) == 1 or limits[-1] != BUCKETS or any(a >= b for a, b in pairwise(limits))
+        or change.arms[0].dropped
+    ):  # fmt: skip
+        problem = (
+            f"has arms that end at {limits[1:]}; expected two or more, growing to {BUCKETS}, with a control"
+        )
+    if problem:
+        raise IllegalTransition(f"the route change of {change.prompt} {problem}")
+
+
+def named(change: RouteChange) -> tuple[str, ...]:
+    """Every version that a route would name after the change."""
+    versions = (change.stable, change.candidate, change.held, *(part.version for part in change.arms))
+    return tuple(one for one in versions if one is not None)
+
+
 def check_versions(change: RouteChange, known: Sequence[str]) -> None:
     """Raises NotFound when the route would name a version whose content nobody kept."""
-    for digest in (change.stable, change.candidate):
-        if digest is not None and digest not in known:
+    for digest in named(change):
+        if digest not in known:
             raise NotFound(
                 f"no version {digest} in the ledger: keep it before a route of {change.prompt} names it"
             )
@@ -129,19 +167,30 @@ def reason_of(facts: Sequence[Fact]) -> str:
 def route_of(
     *, prompt: str, revision: int, stable: str | None, stable_commit: str, release_id: str | None, candidate: str | None,
     stage: int | None, share: float, salt: str, lease_until: datetime | None, policy: str | None, killed: str | None,
-    safe: str | None, now: datetime,  # noqa: ARG001 - what the kill switch is to serve does not serve
+    safe: str | None, held: str | None, experiment: str | None, arms: str | None,  # noqa: ARG001 - the safe version does not serve
+    now: datetime,
 ) -> Route:  # fmt: skip
     """The route as it is kept: the lease becomes the seconds that are left of it now, 0 once it has lapsed.
 
-    A policy that cannot be read (a newer program wrote it) leaves no canary: nobody gets a candidate whose rules are not known.
+    A policy or arms that cannot be read (a newer program wrote them) leave nothing randomised: nobody gets a version by rules that
+    are not known.
     """
     split = None
     readable, rules = _policy(policy)
-    if candidate is not None and release_id is not None and stage is not None and readable:
+    if readable and experiment is not None:
+        release_id, candidate, stage = experiment, "", 0
+    parts = parts_of(arms)
+    if (
+        candidate is not None
+        and release_id is not None
+        and stage is not None
+        and readable
+        and parts is not None
+    ):
         left_s = (lease_until - now).total_seconds() if lease_until is not None else 0.0
         split = Split(
             release_id=release_id, candidate=candidate, stage=stage, share=share, salt=salt, lease_s=max(0.0, left_s),
-            policy=rules,
+            policy=rules, held=held, arms=parts,
         )  # fmt: skip
     return Route(
         prompt=prompt, revision=revision, stable=stable, commit=stable_commit, split=split, killed=killed
@@ -151,6 +200,21 @@ def route_of(
 def policy_text(policy: Experiment | None) -> str | None:
     """A policy as it is kept."""
     return None if policy is None else policy.model_dump_json()
+
+
+def arms_text(arms: Sequence[Part]) -> str | None:
+    """Arms as they are kept."""
+    return _PARTS.dump_json(tuple(arms)).decode() if arms else None
+
+
+def parts_of(text: str | None) -> tuple[Part, ...] | None:
+    """What `arms_text` made; None: it cannot be read."""
+    if text is None:
+        return ()
+    try:
+        return _PARTS.validate_json(text)
+    except ValidationError:
+        return None
 
 
 def _policy(text: str | None) -> tuple[bool, Experiment | None]:

@@ -1,7 +1,8 @@
 """The hash chain of a prompt's route: who changed what is served, when and why, cannot be edited unnoticed. Pure.
 
 A change's hash is the SHA-256 of the canonical JSON (`chain.canonical`) of the list of its fields in the order of `FIELDS`, the time
-as in `chain`, and the hash of the prompt's change before. Changes that were written before there was a chain have none.
+as in `chain`, and the hash of the prompt's change before. Where a change has any of `MORE`, these stand at the end of the list.
+Changes that were written before there was a chain have none.
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ FIELDS: Final = (
     "prompt", "revision", "at", "stable", "previous", "candidate", "share", "policy", "killed", "safe", "release_id", "actor",
     "reason", "prev",
 )  # fmt: skip
+MORE: Final = ("held", "experiment", "arms")
 
 
 def change_hash(change: Mapping[str, Any]) -> str:
-    """Hash of a change; `change` has all of `FIELDS`, `at` as a time."""
+    """Hash of a change; `change` has all of `FIELDS` and `MORE`, `at` as a time."""
     at: datetime = change["at"]
     told = {
         **change,
         "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
         "share": float(change["share"]),
     }
-    text = canonical([told[name] for name in FIELDS])
+    fields = FIELDS if all(told[name] is None for name in MORE) else FIELDS + MORE
+    text = canonical([told[name] for name in fields])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -85,6 +85,9 @@ routes = Table(
     Column("policy", Text),  # of the experiment, as JSON
     Column("killed", String),  # digest that the kill switch serves, whatever the rest says
     Column("safe", String),  # digest that it is to serve
+    Column("held", String),  # digest of the version before, in a holdback
+    Column("experiment", String),  # whose arms these are; then there is no release, candidate or stage
+    Column("arms", Text),  # as JSON
 )  # fmt: skip
 
 route_history = Table(
@@ -104,6 +107,9 @@ route_history = Table(
     Column("safe", String),
     Column("prev", String),
     Column("hash", String),  # `route_chain`; NULL before there was one
+    Column("held", String),
+    Column("experiment", String),
+    Column("arms", Text),
     Index(None, "prompt", "revision"),
 )  # fmt: skip
 
@@ -127,4 +133,31 @@ journal = Table(
     Column("prev", String, nullable=False),
     Column("hash", String, nullable=False),  # `journal_chain`
     UniqueConstraint("topic", "seq"),
+)  # fmt: skip
+
+sinks = Table(
+    "sinks", metadata,
+    Column("name", String, primary_key=True),
+    Column("since", Moment, nullable=False),
+)  # fmt: skip
+
+marks = Table(
+    "marks", metadata,
+    Column("sink", String, primary_key=True),
+    Column("release_id", ForeignKey(releases.c.id), primary_key=True),
+    Column("seq", Integer, nullable=False),  # of the last event that the sink was told of
+    Column("tries", Integer, nullable=False),
+    Column("due_at", Moment),
+    Column("error", Text),
+)  # fmt: skip
+
+dead_letters = Table(
+    "dead_letters", metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("sink", String, nullable=False),
+    Column("release_id", ForeignKey(releases.c.id), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("error", Text, nullable=False),
+    UniqueConstraint("sink", "release_id", "seq"),
 )  # fmt: skip

@@ -108,7 +108,9 @@ def _contents(connection: Connection) -> Iterator[str]:
 
 def _served(connection: Connection) -> Iterator[str]:
     """Routes that are not what the last entry of their history says."""
-    same = ("revision", "prompt", "stable", "candidate", "share", "policy", "killed", "safe")
+    same = (
+        "revision", "prompt", "stable", "candidate", "share", "policy", "killed", "safe", "held", "experiment", "arms",
+    )  # fmt: skip
     newest = select(func.max(route_history.c.revision)).group_by(route_history.c.prompt)
     entries = select(*(route_history.c[name] for name in same)).where(route_history.c.revision.in_(newest))
     told = {row.prompt: tuple(row) for row in connection.execute(entries)}

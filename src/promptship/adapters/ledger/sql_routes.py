@@ -44,13 +44,15 @@ def apply(connection: Connection, change: RouteChange, because: Because) -> int:
     """
     revision, current = _taken(connection, change.prompt)
     moves.check_revision(change, current.revision if current else 0)
-    named = [digest for digest in (change.stable, change.candidate) if digest is not None]
-    known = connection.scalars(select(versions.c.digest).where(versions.c.digest.in_(named))).all()
+    known = connection.scalars(
+        select(versions.c.digest).where(versions.c.digest.in_(moves.named(change)))
+    ).all()
     moves.check_versions(change, known)
     row = {
         "revision": revision, "stable": change.stable, "stable_commit": change.commit, "release_id": change.release_id,
         "candidate": change.candidate, "stage": change.stage, "share": change.share, "salt": change.salt,
-        "lease_until": change.lease_until, "policy": moves.policy_text(change.policy),
+        "lease_until": change.lease_until, "policy": moves.policy_text(change.policy), "held": change.held,
+        "experiment": change.experiment, "arms": moves.arms_text(change.arms),
     }  # fmt: skip
     upsert = insert_into(connection, routes).values(prompt=change.prompt, **row)
     connection.execute(upsert.on_conflict_do_update(index_elements=[routes.c.prompt], set_=row))
@@ -67,7 +69,18 @@ def _taken(connection: Connection, prompt: str) -> tuple[int, Row[*tuple[Any, ..
 
 def _note(connection: Connection, prompt: str, previous: str | None, because: Because) -> None:
     """Add what the route is now to its history, chained to the change before."""
-    told = ("revision", "stable", "candidate", "share", "policy", "killed", "safe")
+    told = (
+        "revision",
+        "stable",
+        "candidate",
+        "share",
+        "policy",
+        "killed",
+        "safe",
+        "held",
+        "experiment",
+        "arms",
+    )
     now = connection.execute(
         select(*(routes.c[name] for name in told)).where(routes.c.prompt == prompt)
     ).one()
@@ -126,9 +139,19 @@ class SqlRoutes:
         return _version(found[moves.the_one("version", typed, typed, list(found))])
 
     def renew(self, prompt: str, release_id: str, *, until: datetime) -> None:
-        mine = (routes.c.prompt == prompt) & (routes.c.release_id == release_id)
+        whose = or_(routes.c.release_id == release_id, routes.c.experiment == release_id)
+        mine = (routes.c.prompt == prompt) & whose
         with writing(self._engine) as connection:
             connection.execute(update(routes).where(mine).values(lease_until=until))
+
+    def randomise(self, change: RouteChange, *, actor: str, at: datetime, reason: str) -> Route:
+        with writing(self._engine) as connection:
+            now = connection.execute(select(routes).where(routes.c.prompt == change.prompt)).one_or_none()
+            moves.check_revision(change, now.revision if now else 0)
+            moves.check_split(change, now.stable if now else None)
+            apply(connection, change, Because(actor=actor, at=at, reason=reason))
+            row = connection.execute(select(routes).where(routes.c.prompt == change.prompt)).one()
+        return self._route(row)
 
     def adopt(self, prompt: str, version: Version, *, actor: str, at: datetime) -> Route:
         change = RouteChange(prompt=prompt, expected_revision=0, stable=version.digest, commit=version.commit)
@@ -162,7 +185,7 @@ class SqlRoutes:
             RouteRecord(
                 revision=row.revision, at=row.at, stable=row.stable, previous=row.previous, candidate=row.candidate,
                 share=row.share, release_id=row.release_id, actor=row.actor, reason=row.reason, killed=row.killed,
-                hash=row.hash or "",
+                held=row.held, experiment=row.experiment, arms=moves.parts_of(row.arms) or (), hash=row.hash or "",
             )
             for row in rows
         )  # fmt: skip

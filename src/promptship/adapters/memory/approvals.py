@@ -15,6 +15,10 @@ class MemoryApprovals:
         """The latest form of each delivered card by (channel, reference)."""
         self.told: list[tuple[str, str]] = []
         """(channel, text) of every notice."""
+        self.groups: dict[str, frozenset[str]] = {}
+        """Members of each user group."""
+        self.emails: dict[str, str] = {}
+        """E-mail addresses of users."""
         self.down = False
 
     def ask(self, card: Card) -> tuple[str, str]:
@@ -35,6 +39,18 @@ class MemoryApprovals:
         """A plain notice."""
         self._answer()
         self.told.append((channel or self.channel, text))
+
+    def members(self, group: str) -> frozenset[str]:
+        """User ids of a user group; Unavailable for one that nobody knows."""
+        self._answer()
+        if group not in self.groups:
+            raise Unavailable(f"there is no user group {group}")
+        return self.groups[group]
+
+    def email(self, user: str) -> str:
+        """E-mail address of a user; empty: not told."""
+        self._answer()
+        return self.emails.get(user, "").lower()
 
     def _answer(self) -> None:
         if self.down:

@@ -66,8 +66,15 @@ class MemoryRoutes:
     def renew(self, prompt: str, release_id: str, *, until: datetime) -> None:
         with self.lock:
             row = self._rows.get(prompt)
-            if row is not None and row["release_id"] == release_id:
+            if row is not None and release_id in {row["release_id"], row["experiment"]}:
                 row["lease_until"] = until
+
+    def randomise(self, change: RouteChange, *, actor: str, at: datetime, reason: str) -> Route:
+        with self.lock:
+            moves.check_revision(change, self._revision_of(change.prompt))
+            moves.check_split(change, self._rows.get(change.prompt, {}).get("stable"))
+            self.apply(change, actor=actor, at=at, reason=reason)
+            return moves.route_of(**self._rows[change.prompt], now=self._clock.now())
 
     def adopt(self, prompt: str, version: Version, *, actor: str, at: datetime) -> Route:
         change = RouteChange(prompt=prompt, expected_revision=0, stable=version.digest, commit=version.commit)
@@ -96,6 +103,7 @@ class MemoryRoutes:
             row = asdict(change) | {
                 "stable_commit": change.commit,
                 "policy": moves.policy_text(change.policy),
+                "arms": moves.arms_text(change.arms),
             }
             row |= {name: before.get(name) for name in ("killed", "safe")}
             del row["expected_revision"], row["commit"]
@@ -140,7 +148,8 @@ class MemoryRoutes:
         row["revision"] = len(self._history) + 1
         self._rows[row["prompt"]] = row
         told: dict[str, Any] = {
-            name: row[name] for name in ("revision", "stable", "candidate", "share", "killed")
+            name: row[name]
+            for name in ("revision", "stable", "candidate", "share", "killed", "held", "experiment")
         }
         said: dict[str, Any] = {
             "at": at,
@@ -156,9 +165,12 @@ class MemoryRoutes:
             **said,
             "policy": row["policy"],
             "safe": row["safe"],
+            "arms": row["arms"],
             "prev": last,
         }
-        self._history.append((row["prompt"], RouteRecord(**told, **said, hash=change_hash(chained))))
+        arms = moves.parts_of(row["arms"]) or ()
+        record = RouteRecord(**told, **said, arms=arms, hash=change_hash(chained))
+        self._history.append((row["prompt"], record))
 
     def _row(self, prompt: str) -> dict[str, Any]:
         if prompt not in self._rows:

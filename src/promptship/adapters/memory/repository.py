@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from promptship.errors import NotFound
+from promptship.errors import NotFound, Unavailable
 from promptship.ports import Commit
 
 _SHORT_MIN = 4
@@ -41,18 +41,23 @@ class MemoryRepository:
         self._commits: dict[str, tuple[Commit, dict[str, bytes]]] = {}
         self._refs: dict[str, str] = {}
         self._parents: dict[str, str] = {}
+        self.fetched: list[tuple[str, ...]] = []
+        """References that were asked for, fetch by fetch."""
+        self.down = False
+        """Whether the remote does not answer."""
 
     def commit(
         self,
         changes: Mapping[str, bytes | None],
         *,
         branch: str = "main",
+        base: str | None = None,
         author: str = "dev@example.com",
         subject: str = "change",
         at: datetime = _DEFAULT_AT,
     ) -> str:
-        """Commit on top of a branch (None deletes a path) and move the branch; returns the commit's id."""
-        parent = self._refs.get(branch, "")
+        """Commit on top of a branch, or of `base` (None deletes a path), and move the branch; returns the commit's id."""
+        parent = self._refs.get(branch, "") if base is None else self._find(base)
         files = dict(self._commits[parent][1]) if parent else {}
         for path, content in changes.items():
             if content is None:
@@ -91,6 +96,32 @@ class MemoryRepository:
         while here and here != wanted:
             here = self._parents[here]
         return here == wanted
+
+    def removed(self, before: str, after: str) -> Sequence[str]:
+        """Paths that `before` has and `after` has not. `before` all zeros: none. Raises NotFound."""
+        files = self._commits[self._find(after)][1]
+        old = self._commits[self._find(before)][1] if before.strip("0") else {}
+        return tuple(sorted(path for path in old if path not in files))
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """Newest commit that both were built on; None: they have nothing in common. Raises NotFound."""
+        here, there = self._find(one), self._find(other)
+        while here and not self.is_ancestor(here, there):
+            here = self._parents[here]
+        return here or None
+
+    def fetch(self, *refs: str) -> None:
+        """Everything is here already. Raises Unavailable when `down`."""
+        if self.down:
+            raise Unavailable("the remote does not answer")
+        self.fetched.append(refs)
+
+    def branch(self, name: str, commit: str | None) -> None:
+        """Put a branch on a commit, as a forced push does; None deletes it."""
+        if commit is None:
+            self._refs.pop(name, None)
+        else:
+            self._refs[name] = self._find(commit)
 
     def _find(self, ref: str) -> str:
         name = ref.removeprefix("refs/heads/").removeprefix("refs/tags/")

@@ -10,14 +10,12 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from promptship.adapters.providers.dialects.azure import deployment_path
-from promptship.adapters.providers.targets import Spoken, Targets, config_error
+from promptship.adapters.providers.targets import Spoken, Targets
 from promptship.routing.api import Api
 from promptship.settings import ModelSettings, ProviderSettings
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]", "::1")
 """Never reached through a proxy, whatever the environment says."""
-TRANSLATED: Final = frozenset({"anthropic", "gemini"})
-"""Kinds whose chat is asked in their own words."""
 _RAW: Final[Mapping[Api, str]] = {
     "chat": "/chat/completions",
     "responses": "/responses",
@@ -33,12 +31,25 @@ class Endpoint:
     """Where calls of a model go."""
 
     provider: str
-    url: URL
-    """Of a call that is passed on as it is."""
+    url: URL | None
+    """Where calls of the API go as they are; None: the provider does not offer it."""
+    chat: URL | None
+    """Where its chat completions are; None: it has words of its own."""
     headers: CIMultiDict[str] = field(repr=False)
     """Of every request; the key is among them, so never print them."""
-    spoken: Spoken | None = field(default=None, repr=False)
-    """The provider's own words, where the call must be translated; None: it is passed on as it is."""
+    spoken: Spoken = field(repr=False)
+    """The provider's own words, for calls that must be translated."""
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether only asking shows which APIs there are: many servers are like OpenAI's, few are like all of it."""
+        return self.spoken.kind in {"openai", "azure"}
+
+    @property
+    def limits_completions(self) -> bool:
+        """Whether the limit of an answer is called `max_completion_tokens`; servers that are like OpenAI's know the older word."""
+        host = (self.chat.host or "") if self.chat is not None else ""
+        return self.spoken.kind == "azure" or host == "openai.com" or host.endswith(".openai.com")
 
 
 class Endpoints:
@@ -57,8 +68,7 @@ class Endpoints:
         """Where calls of that API go for that model.
 
         Raises:
-            ConfigError: no provider at all, an unknown one, one whose key is not in the environment, or one that cannot be asked
-                in that API.
+            ConfigError: no provider at all, an unknown one, or one whose key is not in the environment.
         """
         known = self._known.get((model, api))
         if known is None:
@@ -73,20 +83,13 @@ def _endpoint(spoken: Spoken, model: str, api: Api) -> Endpoint:
     target = spoken.target
     headers = CIMultiDict({"accept-encoding": "identity", "content-type": "application/json"})
     headers.update(target.headers)
-    if api == "chat" and spoken.kind in TRANSLATED:
-        return Endpoint(provider=target.provider, url=URL(target.base_url), headers=headers, spoken=spoken)
+    url, chat = (_url(spoken, model, one) for one in (api, "chat"))
+    return Endpoint(provider=target.provider, url=url, chat=chat, headers=headers, spoken=spoken)
+
+
+def _url(spoken: Spoken, model: str, api: Api) -> URL | None:
     path = _path(spoken, model, api)
-    if path is None:
-        raise config_error(
-            f"{target.key}.kind",
-            repr(spoken.kind),
-            f"expected a provider that the gateway can ask in the API {api!r}",
-            "evaluations can use the provider as it is"
-            if spoken.kind == "bedrock"
-            else "use another API or provider",
-        )
-    url = URL(target.base_url + path, encoded=True)
-    return Endpoint(provider=target.provider, url=url, headers=headers)
+    return None if path is None else URL(spoken.target.base_url + path, encoded=True)
 
 
 def _path(spoken: Spoken, model: str, api: Api) -> str | None:

@@ -1,66 +1,40 @@
-"""Streams of Anthropic and Gemini as chunks of a chat completion."""
+"""Streams of Anthropic, Gemini and Bedrock as chunks of a chat completion."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import time
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 
+from promptship.adapters.providers.bridges.content import tool_call
 from promptship.adapters.providers.dialects.anthropic import FINISH
+from promptship.adapters.providers.dialects.bedrock_stream import Frames
 from promptship.adapters.providers.dialects.call import count, total
-from promptship.adapters.providers.dialects.gemini import FILTERED
+from promptship.adapters.providers.dialects.gemini import FILTERED, signature_of
 from promptship.adapters.providers.dialects.gemini import FINISH as GEMINI_FINISH
-from promptship.adapters.providers.translation_answers import error_body, finish, usage
+from promptship.adapters.providers.events import ODD, Events
+from promptship.adapters.providers.translation_answers import error_body, finish, new_id, usage
 
-_LINE_BYTES_MAX: Final = 8_000_000
 _DONE: Final = b"data: [DONE]\n\n"
-_MALFORMED: Final = (
-    b"data: " + error_body("the provider's stream cannot be read", "server_error", "malformed") + b"\n\n"
-)
 
 
-class _Stream(ABC):
-    """Events in, chunks out. Chunks are made as soon as the event's line has ended."""
+class ChatChunks(Events):
+    """Chunks of a chat completion, made of what a provider tells."""
 
     def __init__(self, model: str, *, tells_usage: bool) -> None:
+        super().__init__()
         self._model = model
         self._tells_usage = tells_usage
-        self._id = ""
-        self._rest = b""
+        self._created = int(time.time())
+        self._id = new_id()
         self._calls = 0
         self._counts: dict[str, Any] = {}
-        self._broken = False
 
-    def feed(self, piece: bytes) -> bytes:
-        """What the next bytes, cut anywhere, mean."""
-        lines = (self._rest + piece).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > _LINE_BYTES_MAX:
-            return self._break()
-        return b"".join([self._line(line) for line in lines])
-
-    def close(self) -> bytes:
-        """What is still to be said at the end."""
-        rest, self._rest = self._rest, b""
-        return self._line(rest)
-
-    def _line(self, line: bytes) -> bytes:
-        if self._broken or not line.startswith(b"data:"):
-            return b""
-        try:
-            return self._event(orjson.loads(line[5:]))
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            return self._break()
-
-    def _break(self) -> bytes:
-        self._broken, self._rest = True, b""
-        return _MALFORMED
-
-    @abstractmethod
-    def _event(self, event: dict[str, Any]) -> bytes:
-        """Chunks of one event."""
+    def _error(self, message: str, kind: str, code: str) -> bytes:
+        return b"data: " + error_body(message, kind, code) + b"\n\n"
 
     @abstractmethod
     def _usage(self) -> dict[str, Any] | None:
@@ -72,7 +46,7 @@ class _Stream(ABC):
 
     def _said(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
         chunk = {
-            "id": self._id, "object": "chat.completion.chunk", "created": 0, "model": self._model, "choices": choices, **more
+            "id": self._id, "object": "chat.completion.chunk", "created": self._created, "model": self._model, "choices": choices, **more
         }  # fmt: skip
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
@@ -80,21 +54,21 @@ class _Stream(ABC):
         told = self._usage() if self._tells_usage else None
         return (self._said([], usage=told) if told else b"") + _DONE
 
-    def _call(self, id_: str, name: str, arguments: str) -> bytes:
-        function = {"name": name, "arguments": arguments}
-        call = {"index": self._calls, "id": id_, "type": "function", "function": function}
+    def _call(self, id_: str, name: str, arguments: str, extra: object = None) -> bytes:
+        call = {"index": self._calls, **tool_call(id_, name, arguments, extra)}
         self._calls += 1
         return self._chunk({"tool_calls": [call]})
 
 
-class AnthropicStream(_Stream):
+class AnthropicStream(ChatChunks):
     """Anthropic's events."""
 
     def _event(self, event: dict[str, Any]) -> bytes:
         match event["type"]:
             case "message_start":
                 message = event["message"]
-                self._id, self._model = str(message.get("id") or ""), str(message.get("model") or self._model)
+                self._id = str(message.get("id") or self._id)
+                self._model = str(message.get("model") or self._model)
                 self._counts |= message.get("usage") or {}
                 return self._chunk({"role": "assistant", "content": ""})
             case "content_block_start" if event["content_block"].get("type") == "tool_use":
@@ -113,7 +87,7 @@ class AnthropicStream(_Stream):
             case "error":
                 error = event["error"]
                 kind = str(error.get("type") or "server_error")
-                return b"data: " + error_body(str(error["message"]), kind, kind) + b"\n\n"
+                return self._error(str(error["message"]), kind, kind)
             case _:
                 return b""
 
@@ -137,7 +111,7 @@ class AnthropicStream(_Stream):
         return usage(tokens_in, count(self._counts.get("output_tokens")), cached, written)
 
 
-class GeminiStream(_Stream):
+class GeminiStream(ChatChunks):
     """Google's answers, one after the other; the stream has no end of its own but the last line."""
 
     def __init__(self, model: str, *, tells_usage: bool) -> None:
@@ -153,7 +127,7 @@ class GeminiStream(_Stream):
     def _event(self, event: dict[str, Any]) -> bytes:
         if "error" in event:
             kind = str(event["error"].get("status") or "server_error")
-            return b"data: " + error_body(str(event["error"]["message"]), kind, kind) + b"\n\n"
+            return self._error(str(event["error"]["message"]), kind, kind)
         self._id = str(event.get("responseId") or self._id)
         self._model = str(event.get("modelVersion") or self._model)
         self._counts |= event.get("usageMetadata") or {}
@@ -174,7 +148,8 @@ class GeminiStream(_Stream):
         if "functionCall" in part:
             called = part["functionCall"]
             arguments = orjson.dumps(called.get("args") or {}).decode()
-            return self._call(str(called.get("id") or f"call_{self._calls}"), str(called["name"]), arguments)
+            id_ = str(called.get("id") or f"call_{self._id}_{self._calls}")
+            return self._call(id_, str(called["name"]), arguments, signature_of(part))
         if "text" in part:
             return self._chunk({"reasoning_content" if part.get("thought") else "content": part["text"]})
         return b""
@@ -191,3 +166,66 @@ class GeminiStream(_Stream):
         return usage(
             count(told.get("promptTokenCount")), spent, count(told.get("cachedContentTokenCount")) or 0, 0
         )
+
+
+class BedrockStream(ChatChunks):
+    """Bedrock's frames. It tells no id and no model; tokens come after the end of the message."""
+
+    def __init__(self, model: str, *, tells_usage: bool) -> None:
+        super().__init__(model, tells_usage=tells_usage)
+        self._frames = Frames()
+        self._finished = False
+
+    def feed(self, piece: bytes) -> bytes:
+        """What the next bytes, cut anywhere, mean."""
+        if self._broken:
+            return b""
+        try:
+            return b"".join([self._event({"kind": kind, **told}) for kind, told in self._frames.feed(piece)])
+        except ODD:
+            return self._break()
+
+    def close(self) -> bytes:
+        """The end, if there was a reason for it."""
+        return self._ended() if self._finished and not self._broken else b""
+
+    def _event(self, event: dict[str, Any]) -> bytes:
+        match event["kind"]:
+            case "messageStart":
+                return self._chunk({"role": "assistant", "content": ""})
+            case "contentBlockStart" if "toolUse" in event.get("start", {}):
+                used = event["start"]["toolUse"]
+                return self._call(str(used["toolUseId"]), str(used["name"]), "")
+            case "contentBlockDelta":
+                return self._delta(event["delta"])
+            case "messageStop":
+                reason = str(event.get("stopReason") or "")
+                self._finished = True
+                return self._chunk({}, finish(FINISH.get(reason, reason)))
+            case "metadata":
+                self._counts = event.get("usage") or {}
+                return b""
+            case "exception":
+                self._broken = True
+                return self._error(str(event["message"]), str(event["type"]), str(event["type"]))
+            case _:
+                return b""
+
+    def _delta(self, delta: Mapping[str, Any]) -> bytes:
+        if "text" in delta:
+            return self._chunk({"content": delta["text"]})
+        if "toolUse" in delta:
+            call = {"index": self._calls - 1, "function": {"arguments": delta["toolUse"]["input"]}}
+            return self._chunk({"tool_calls": [call]})
+        thought = (delta.get("reasoningContent") or {}).get("text")
+        return self._chunk({"reasoning_content": thought}) if thought else b""
+
+    def _usage(self) -> dict[str, Any] | None:
+        told = self._counts
+        cached, written = (
+            count(told.get("cacheReadInputTokens")) or 0,
+            count(told.get("cacheWriteInputTokens")) or 0,
+        )
+        fresh = count(told.get("inputTokens"))
+        tokens_in = None if fresh is None else fresh + cached + written
+        return usage(tokens_in, count(told.get("outputTokens")), cached, written)

@@ -7,19 +7,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final
+from http import HTTPStatus
+from typing import Any, Final
 
 import aiohttp
+import orjson
 from multidict import CIMultiDict
 from yarl import URL
 
+from promptship.adapters.providers.absent import (
+    OPTION,
+    is_absent,
+    may_be_absent,
+    may_refuse_option,
+    without_option,
+)
+from promptship.adapters.providers.bridges.bridge import BRIDGED, RENAMED, Bridge
 from promptship.adapters.providers.connections import Connections, Proxies, environment_proxies, unpacked
 from promptship.adapters.providers.endpoints import Endpoint, Endpoints
-from promptship.adapters.providers.translation import Untranslatable, asked, refused
+from promptship.adapters.providers.translation import asked, refused
 from promptship.adapters.providers.translation_answers import MadeAnswer, TranslatedAnswer
+from promptship.adapters.providers.untranslatable import Untranslatable
 from promptship.errors import Unavailable
 from promptship.routing.api import Api
 
+_TRACED: Final = frozenset({"traceparent", "tracestate"})
+"""Headers of the client that mean something in every API."""
+_ERROR_BYTES_MAX: Final = 1_000_000
 _RETRIED: Final = frozenset({502, 503})
 RETRY_AFTER_S: Final = 0.05
 """Pause before the one second try."""
@@ -73,11 +87,13 @@ class UpstreamAnswer:
 
 
 class HttpUpstream:
-    """Pooled connections to every configured provider."""
+    """Pooled connections to every configured provider. What a server turns out not to have is remembered while it lives."""
 
     def __init__(self, endpoints: Endpoints, *, proxies: Proxies = environment_proxies) -> None:
         self._endpoints = endpoints
         self._connections = Connections(proxies)
+        self._lacking: set[tuple[str, Api]] = set()
+        self._without_option: set[tuple[str, str]] = set()
 
     async def open(
         self, model: str, body: bytes, api: Api = "chat", headers: Sequence[tuple[str, str]] = ()
@@ -89,23 +105,81 @@ class HttpUpstream:
 
         Raises:
             Unavailable: no head of an answer came.
-            ConfigError: no provider is configured for the model, its key is not set, or it cannot be asked in this API.
+            ConfigError: no provider is configured for the model, or its key is not set.
         """
         endpoint = self._endpoints.of(model, api)
-        sent = endpoint.headers
-        if headers:
-            sent = sent.copy()
-            sent.update(headers)
-        if endpoint.spoken is None:
-            return await self._sent(endpoint, endpoint.url, sent, body)
         try:
-            call, translator = asked(endpoint.spoken, body)
+            if endpoint.url is not None and (endpoint.provider, api) not in self._lacking:
+                return await self._native(endpoint, model, api, body, headers)
+            return await self._translated(endpoint, model, api, body, headers)
         except Untranslatable as error:
-            return refused(error)
+            return refused(error.told_as(RENAMED.get(api, {})), api)
+
+    async def _native(
+        self, endpoint: Endpoint, model: str, api: Api, body: bytes, headers: Sequence[tuple[str, str]]
+    ) -> UpstreamAnswer | TranslatedAnswer | MadeAnswer:
+        """In the words of the API; where the server turns out not to have it, by chat completions."""
+        url = endpoint.url
+        assert url is not None  # noqa: S101 - asked by `open`
+        if api == "chat":
+            return await self._chat(endpoint, url, model, body, headers)
+        answer = await self._sent(endpoint, url, _with(endpoint.headers, headers), body)
+        if not (endpoint.may_lack and api in BRIDGED and may_be_absent(answer.status)):
+            return answer
+        kept = await _held(answer)
+        if not is_absent(kept.status, kept.body):
+            return kept
+        other = await self._translated(endpoint, model, api, body, headers)
+        if other.status == HTTPStatus.OK:
+            self._lacking.add((endpoint.provider, api))
+        return other
+
+    async def _translated(
+        self, endpoint: Endpoint, model: str, api: Api, body: bytes, headers: Sequence[tuple[str, str]]
+    ) -> TranslatedAnswer | MadeAnswer:
+        """In other words than the client's. Raises Untranslatable."""
+        traced = [pair for pair in headers if pair[0] in _TRACED]
+        if api == "chat":
+            return await self._own_words(endpoint, orjson.loads(body), traced)
+        if api not in BRIDGED:
+            raise Untranslatable("model", f"providers of kind {endpoint.spoken.kind} offer no {api} here")
+        bridge = Bridge(api, orjson.loads(body))
+        fields = bridge.chat()
+        if endpoint.chat is None:
+            return TranslatedAnswer(await self._own_words(endpoint, fields, traced), bridge)
+        if not endpoint.limits_completions and "max_completion_tokens" in fields:
+            fields["max_tokens"] = fields.pop("max_completion_tokens")
+        sent = orjson.dumps(fields)
+        return TranslatedAnswer(await self._chat(endpoint, endpoint.chat, model, sent, traced), bridge)
+
+    async def _own_words(
+        self, endpoint: Endpoint, fields: Mapping[str, Any], traced: Sequence[tuple[str, str]]
+    ) -> TranslatedAnswer:
+        call, translator = asked(endpoint.spoken, fields)
         own = CIMultiDict(call.headers)
         own["accept-encoding"] = "identity"
-        answer = await self._sent(endpoint, URL(call.url, encoded=True), own, call.body)
-        return TranslatedAnswer(answer, translator)
+        own.update(traced)
+        return TranslatedAnswer(
+            await self._sent(endpoint, URL(call.url, encoded=True), own, call.body), translator
+        )
+
+    async def _chat(
+        self, endpoint: Endpoint, url: URL, model: str, body: bytes, headers: Sequence[tuple[str, str]]
+    ) -> UpstreamAnswer | MadeAnswer:
+        """A chat completion as it is. A server that refuses `stream_options` is asked without them, also from then on."""
+        sent, place = _with(endpoint.headers, headers), (endpoint.provider, model)
+        if place in self._without_option and OPTION in body:
+            body = without_option(body)
+        answer = await self._sent(endpoint, url, sent, body)
+        if not may_refuse_option(answer.status, body):
+            return answer
+        kept = await _held(answer)
+        if OPTION not in kept.body:
+            return kept
+        again = await self._sent(endpoint, url, sent, without_option(body))
+        if again.status == HTTPStatus.OK:
+            self._without_option.add(place)
+        return again
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -129,6 +203,27 @@ class HttpUpstream:
             return UpstreamAnswer(endpoint.provider, await post(url, headers, body))
         except _FAULTS as error:
             raise _failed(endpoint.provider, error) from error
+
+
+def _with(own: CIMultiDict[str], more: Sequence[tuple[str, str]]) -> CIMultiDict[str]:
+    if not more:
+        return own
+    sent = own.copy()
+    sent.update(more)
+    return sent
+
+
+async def _held(answer: UpstreamAnswer) -> MadeAnswer:
+    """An error, read: its body says whether there is another way."""
+    content = bytearray()
+    try:
+        async for piece in answer.chunks():
+            content += piece
+            if len(content) > _ERROR_BYTES_MAX:
+                break
+    finally:
+        await answer.aclose()
+    return MadeAnswer(answer.status, bytes(content), answer.content_type, answer.headers)
 
 
 def _failed(provider: str, error: Exception) -> Unavailable:

@@ -35,13 +35,18 @@ class Batch:
     def drop(self, seen: Iterable[tuple[int, str]] = ()) -> None:
         """Take out records whose (hour, id) was counted before, and all but the first of those that are here twice. Then weigh."""
         counted = set(seen)
-        gone = [_repeated(ids, counted) for ids in (_of_observations(self.served), _of_scores(self.scored))]
-        self.served = self.served.without(gone[0]) if gone[0] else self.served
-        self.scored = self.scored.without(gone[1]) if gone[1] else self.scored
+        ids = [_of_observations(self.served), _of_scores(self.scored)]
+        gone = [_repeated(one, counted) for one in ids]
+        if gone[0]:
+            self.served = self.served.without(gone[0])
+            ids[0] = _of_observations(self.served)
+        if gone[1]:
+            self.scored = self.scored.without(gone[1])
+            ids[1] = _of_scores(self.scored)
         self.duplicates += len(gone[0]) + len(gone[1])
         self.ids = {}
-        for ids in (_of_observations(self.served), _of_scores(self.scored)):
-            for hour, names in ids.by_hour():
+        for one in ids:
+            for hour, names in one.by_hour():
                 self.ids.setdefault(hour, []).extend(names)
         self.groups = grouping.together(
             grouping.of_observations(self.served, self.width_ms),
@@ -80,10 +85,13 @@ class _Ids:
     names: list[str]
 
     def by_hour(self) -> Iterator[tuple[int, list[str]]]:
-        different = np.unique(self.hours).tolist()
-        for hour in different:
-            alone = len(different) == 1
-            yield hour, self.names if alone else [self.names[at] for at in np.flatnonzero(self.hours == hour)]
+        if not self.names:
+            return
+        if self.hours.min() == self.hours.max():  # nearly always
+            yield int(self.hours[0]), self.names
+            return
+        for hour in np.unique(self.hours).tolist():
+            yield hour, [self.names[at] for at in np.flatnonzero(self.hours == hour)]
 
 
 def _of_observations(rows: Columns) -> _Ids:

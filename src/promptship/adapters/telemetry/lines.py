@@ -12,24 +12,26 @@ import re
 import types
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from operator import attrgetter
-from typing import Annotated, Any, Final, Union, get_args, get_origin
+from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 import numpy as np
 from pydantic import BaseModel
 
+from promptship.adapters.telemetry.decoders import UNSET, lenient, strict_rows
 from promptship.adapters.telemetry.segments import Slice
 from promptship.adapters.telemetry.validity import BOUNDS, NAMES, NAMES_PATTERN, WORD_CHARACTERS_MAX, WORDS
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
-_UNSET: Final = msgspec.UNSET
 _PLACE: Final = ("release", "stage", "arm", "version", "prompt")
 _NEWLINE, _BRACE, _COLON = b"\n{:"
+_BLANK, _DELETE = b" \x7f"
 _LONG: Final = 10_000
 """Bytes from which numpy counts faster."""
+_PIECE: Final = 256 * 1024
 _TYPE_PROBLEM: Final = re.compile(r"Expected `([^`]+)`, got `([^`]+)` - at `\$\.(\w+)`")
 _FIELD_PROBLEM: Final = re.compile(r"(.*?)(?: '.*')? - at `\$\.(\w+)`", re.DOTALL)
 
@@ -53,9 +55,9 @@ class Columns:
     def __getitem__(self, name: str) -> list[Any]:
         if name not in self._lists:
             column = list(map(attrgetter(name), self.rows))
-            if not self.complete and _UNSET in column:
+            if not self.complete and UNSET in column:
                 default = self.model.model_fields[name].default
-                column = [default if value is _UNSET else value for value in column]
+                column = [default if value is UNSET else value for value in column]
             self._lists[name] = column
         return self._lists[name]
 
@@ -68,20 +70,36 @@ class Columns:
         """A column of numbers, exact below 2^53; None is NaN, what is beyond every float is infinite."""
         if name not in self._floats:
             try:
-                self._floats[name] = np.array(self[name], dtype=float)
+                self._floats[name] = self._straight(name)
             except OverflowError:
                 self._floats[name] = np.array([_float(value) for value in self[name]])
         return self._floats[name]
 
+    def _straight(self, name: str) -> Floats:
+        """Without a list in between, where every record has the number."""
+        if self.complete and name not in self._lists:
+            try:
+                return np.fromiter(map(attrgetter(name), self.rows), float, self.count)
+            except TypeError:  # a None
+                pass
+        return np.array(self[name], dtype=float)
+
     @cached_property
     def places(self) -> tuple[Ints, list[tuple[Any, ...]]]:
         """For each record the number of its place, and the places: release, stage, arm, version, prompt."""
-        codes: dict[tuple[Any, ...], int] = {}
-        names = (self[name] for name in _PLACE)
-        code = np.array(
-            [codes.setdefault(key, len(codes)) for key in zip(*names, strict=True)], dtype=np.int64
-        )
-        return code, list(codes)
+        code = np.zeros(self.count, dtype=np.int64)
+        places: list[tuple[Any, ...]] = [()] if self.count else []
+        # A column at a time, and none where all values are the same: ten thousand tuples would cost twice as much.
+        for name in _PLACE:
+            values = list(dict.fromkeys(self[name]))
+            if len(values) > 1:
+                numbers = {value: number for number, value in enumerate(values)}
+                column = np.fromiter(map(numbers.__getitem__, self[name]), np.int64, self.count)
+                known, code = numbered(code * len(values) + column)
+                places = [(*places[at // len(values)], values[at % len(values)]) for at in known]
+            else:
+                places = [(*place, *values) for place in places]
+        return code, places
 
     def different(self, name: str) -> Collection[Any]:
         """Values of a column, where it is cheap each once."""
@@ -114,50 +132,32 @@ def read_columns(model: type[BaseModel], taken: Sequence[Slice]) -> tuple[Column
     return columns, bad
 
 
-@lru_cache(maxsize=8)
-def _strict_decoder(model: type[BaseModel]) -> msgspec.json.Decoder[Any]:
-    """For lines as our own gateways write them: every field is there, and its number within its bounds."""
-    fields: list[Any] = []
-    for name, model_field in model.model_fields.items():
-        kind: Any = model_field.annotation
-        if name in BOUNDS and kind is not bool:
-            low, high = BOUNDS[name]
-            members = [member for member in (get_args(kind) or (kind,)) if member is not type(None)]
-            number: Any = Annotated[members[0], msgspec.Meta(ge=low, le=high)]
-            kind = number if model_field.is_required() else Union[number, None]  # noqa: UP007 - of a value
-        fields.append((name, kind))
-    struct = msgspec.defstruct(model.__name__, fields, forbid_unknown_fields=True, kw_only=True, gc=False)
-    return msgspec.json.Decoder(struct)
-
-
-@lru_cache(maxsize=8)
-def _decoder(model: type[BaseModel]) -> msgspec.json.Decoder[Any]:
-    """For any line. Optional fields are left unset, to tell how many keys a record has."""
-    fields: list[Any] = []
-    for name, model_field in model.model_fields.items():
-        kind: Any = model_field.annotation
-        fields.append(
-            (name, kind) if model_field.is_required() else (name, Union[kind, msgspec.UnsetType], _UNSET)  # noqa: UP007 - of a value
-        )
-    struct = msgspec.defstruct(model.__name__, fields, forbid_unknown_fields=True, kw_only=True, gc=False)
-    return msgspec.json.Decoder(struct)
-
-
 def _all_at_once(model: type[BaseModel], data: bytes) -> Columns | None:
     """The records when every line is one, of the right types, each key once; None when somebody has to look closer."""
-    text = np.frombuffer(data, dtype=np.uint8)
-    ends = np.flatnonzero(text == _NEWLINE)
-    lines = len(ends)
-    # A record is flat: when every line begins with a brace, none of them reaches over a line's end.
-    if not data.startswith(b"{") or not data.endswith(b"}\n") or (text[ends[:-1] + 1] != _BRACE).any():
+    if not data.startswith(b"{") or not data.endswith(b"}\n"):
         return None if data.strip(b"\n") else Columns.empty(model)
     try:
-        rows = _strict_decoder(model).decode_lines(data)
+        rows = strict_rows(model, data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    if len(rows) != lines:
-        return None
-    return Columns(model, rows, complete=True) if _has_colons(data, lines * len(model.model_fields)) else None
+    lines = _lines(data)
+    keys = len(rows) * len(model.model_fields)
+    return Columns(model, rows, complete=True) if len(rows) == lines and _has_colons(data, keys) else None
+
+
+def _lines(data: bytes) -> int:
+    """How many lines there are; -1 when one does not begin with a brace.
+
+    A record is flat: when every line begins with a brace, none of them reaches over a line's end.
+    """
+    text = np.frombuffer(data, dtype=np.uint8)
+    lines = 0
+    for at in range(0, len(text), _PIECE):
+        ends = np.flatnonzero(text[at : at + _PIECE] == _NEWLINE) + (at + 1)
+        lines += len(ends)
+        if (text[ends[ends < len(text)]] != _BRACE).any():
+            return -1
+    return lines
 
 
 def _has_colons(data: bytes, keys: int) -> bool:
@@ -166,20 +166,23 @@ def _has_colons(data: bytes, keys: int) -> bool:
     Every key that is written has a colon behind it, so as many colons as different keys leave none for a second one. More of them
     may stand in strings: then `":` is counted, which takes longer; besides keys only an escaped quote can end in it.
     """
-    colons = (
-        data.count(b":")
-        if len(data) < _LONG
-        else np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == _COLON)
-    )
-    if colons == keys:
+    if _times(_COLON, data) == keys:
         return True
     return data.count(b'":') == keys and not any(b'"' + blank in data for blank in (b" ", b"\t", b"\r"))
+
+
+def _times(byte: int, data: bytes) -> int:
+    """How often a byte is in data: numpy counts much faster, in pieces that stay in the processor's cache."""
+    if len(data) < _LONG:
+        return data.count(byte)
+    text = np.frombuffer(data, dtype=np.uint8)
+    return sum(int(np.count_nonzero(text[at : at + _PIECE] == byte)) for at in range(0, len(text), _PIECE))
 
 
 def _one_by_one(
     model: type[BaseModel], lines: Sequence[bytes]
 ) -> tuple[list[Any], list[int], dict[int, str]]:
-    decode = _decoder(model).decode
+    decode = lenient(model).decode
     fields = len(model.model_fields)
     rows, numbers, bad = [], [], {}
     for number, line in enumerate(lines, 1):
@@ -190,7 +193,7 @@ def _one_by_one(
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             bad[number] = _reason(line, error)
             continue
-        given = fields - msgspec.structs.astuple(row).count(_UNSET)
+        given = fields - msgspec.structs.astuple(row).count(UNSET)
         if not _has_colons(line, given):
             keys = json.loads(line, object_pairs_hook=lambda pairs: [key for key, _ in pairs])
             if len(set(keys)) < len(keys):
@@ -263,13 +266,23 @@ def _out_of_bounds(columns: Columns) -> dict[int, str]:
 
 
 def _are_words(words: Collection[str | None]) -> bool:
-    known = [word for word in words if word is not None]
-    text = "".join(known)
-    lengths = list(map(len, known))
-    return not known or (
-        text.isascii() and text.isprintable() and " " not in text
-        and min(lengths) >= 1 and max(lengths) <= WORD_CHARACTERS_MAX
-    )  # fmt: skip
+    known = [word for word in words if word is not None] if None in words else words
+    text = "".join(known)  # type: ignore[arg-type]
+    lengths = set(map(len, known))  # type: ignore[arg-type]
+    if not known or not text.isascii() or min(lengths) < 1 or max(lengths) > WORD_CHARACTERS_MAX:
+        return not known
+    characters = np.frombuffer(text.encode(), dtype=np.uint8)
+    return int(characters.min()) > _BLANK and int(characters.max()) < _DELETE
+
+
+def numbered(numbers: Ints) -> tuple[list[int], Ints]:
+    """The different ones among numbers from 0 on, ascending, and for each number its position among them."""
+    most = int(numbers.max(initial=0)) + 1
+    if most > max(_LONG, 4 * len(numbers)):  # too far apart to count: sort
+        known, index = np.unique(numbers, return_inverse=True)
+        return known.tolist(), index
+    there = np.bincount(numbers, minlength=most) > 0
+    return np.flatnonzero(there).tolist(), (np.cumsum(there) - 1)[numbers]
 
 
 def _float(value: float | None) -> float:

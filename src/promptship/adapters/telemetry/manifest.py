@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection, delete, select, update
 
 from promptship.adapters.telemetry.tables import history_files, quarantined_lines, spool_files
 from promptship.errors import Conflict
+
+REPLACED: Final = ""
+"""Stream of a file whose records stand in a merged one; when it was replaced is its `made_ms`. It is no longer part of the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +36,22 @@ class Retired:
     read_bytes: int
 
 
-def files(connection: Connection, stream: str = "", span: tuple[int, int] | None = None) -> list[HistoryFile]:
-    """What the manifest lists, of one stream, of records within a span of time."""
+def files(
+    connection: Connection,
+    stream: str = "",
+    span: tuple[int, int] | None = None,
+    *,
+    with_replaced: bool = False,
+) -> list[HistoryFile]:
+    """What the manifest lists, of one stream, of records within a span of time; `with_replaced`: also what is only kept for a while."""
     table = history_files.c
     query = select(
         table.path, table.stream, table.day, table.rows, table.bytes, table.first_ms, table.last_ms
     ).order_by(table.path)
     if stream:
         query = query.where(table.stream == stream)
+    elif not with_replaced:
+        query = query.where(table.stream != REPLACED)
     if span is not None:
         query = query.where(table.first_ms <= span[1], table.last_ms >= span[0])
     return [HistoryFile(*row) for row in connection.execute(query)]
@@ -58,6 +70,36 @@ def replace_segments(
         retired = connection.execute(update(spool_files).where(at).values(retired_ms=at_ms, done=True))
         if retired.rowcount != 1:
             raise Conflict(f"{segment.name}: another compaction took it first")
+    _list(connection, made, at_ms)
+
+
+def replace_files(
+    connection: Connection, group: Sequence[HistoryFile], made: HistoryFile, at_ms: int
+) -> None:
+    """List a file instead of others, in the caller's transaction; they stay known as replaced. Raises Conflict: one is not listed."""
+    for one in sorted(group, key=lambda one: one.path):
+        at = (history_files.c.path == one.path) & (history_files.c.stream == one.stream)
+        done = connection.execute(update(history_files).where(at).values(stream=REPLACED, made_ms=at_ms))
+        if done.rowcount != 1:
+            raise Conflict(f"{one.path}: no longer listed")
+    _list(connection, [made], at_ms)
+
+
+def replaced(connection: Connection, before_ms: int) -> list[str]:
+    """Files that were replaced before a time: no query can still read them."""
+    old = (history_files.c.stream == REPLACED) & (history_files.c.made_ms < before_ms)
+    return list(
+        connection.execute(select(history_files.c.path).where(old).order_by(history_files.c.path)).scalars()
+    )
+
+
+def forget_files(connection: Connection, paths: Sequence[str]) -> None:
+    """Replaced files that were deleted."""
+    at = history_files.c.path.in_(paths) & (history_files.c.stream == REPLACED)
+    connection.execute(delete(history_files).where(at))
+
+
+def _list(connection: Connection, made: Sequence[HistoryFile], at_ms: int) -> None:
     if made:
         rows = [
             {
@@ -86,7 +128,7 @@ def forget(connection: Connection, names: Sequence[str]) -> None:
 
 def drop_before(connection: Connection, at_ms: int) -> list[str]:
     """Take files whose last record is older than this off the list; returns their paths."""
-    old = history_files.c.last_ms < at_ms
+    old = (history_files.c.last_ms < at_ms) & (history_files.c.stream != REPLACED)
     paths = list(connection.execute(select(history_files.c.path).where(old)).scalars())
     connection.execute(delete(history_files).where(old))
     return paths

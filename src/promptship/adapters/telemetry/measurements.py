@@ -13,6 +13,7 @@ from promptship.adapters.database import reading
 from promptship.adapters.telemetry import counts, docs_pages, gate, sample
 from promptship.adapters.telemetry.compaction import Compacted, Compaction
 from promptship.adapters.telemetry.lake import Lake
+from promptship.adapters.telemetry.merge import Merge
 from promptship.adapters.telemetry.retention import prune
 from promptship.adapters.telemetry.rollup import Rollup
 from promptship.adapters.telemetry.tables import unix_ms
@@ -100,7 +101,10 @@ class SpoolMeasurements:
         if self._docs is not None:
             docs_pages.remove_old(self._docs, kept_until.timestamp())
         expired = prune(self._engine, self._lake, self._clock, history_s=history_s, spool_s=spool_s)
-        return TidyReport(rows=done.rows, files=done.files, segments=done.segments, expired=expired)
+        merged = Merge(self._engine, self._lake, self._clock).run()
+        return TidyReport(
+            rows=done.rows, files=done.files, segments=done.segments, merged=merged, expired=expired
+        )
 
     def close(self) -> None:
         """Free memory; the next call builds it up again."""

@@ -84,7 +84,8 @@ class History:
 
     def _files(self) -> list[str]:
         with reading(self._engine) as connection:
-            return [self._lake.address(one.path) for one in manifest.files(connection)]
+            # What was merged since the views were made is still there.
+            return [self._lake.address(one.path) for one in manifest.files(connection, with_replaced=True)]
 
     @contextmanager
     def _opened(self) -> Iterator[DuckDBPyConnection]:

@@ -49,6 +49,6 @@ def _sweep(engine: Engine, lake: Lake, clock: Clock) -> None:
     unlisted = {name for name, written in lake.files() if written < old}
     if unlisted:
         with reading(engine) as connection:
-            unlisted -= {one.path for one in manifest.files(connection)}
+            unlisted -= {one.path for one in manifest.files(connection, with_replaced=True)}
         for name in sorted(unlisted):
             lake.remove(name)

@@ -10,11 +10,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Engine, delete, select, text, update
+from sqlalchemy import Connection, Engine, Table, delete, select, text, update
 
 from promptship.adapters.database import insert_into, reading, writing
 from promptship.adapters.telemetry.batch import Batch, parsed
@@ -101,6 +102,11 @@ class Rollup:
                 report = _sum(report, self._take_in(parsed(said, scored, served, self._width_ms)))
             except Conflict:
                 break
+            read = {piece.file: piece.end for pieces in taken for piece in pieces}
+            offsets |= read
+            if all(offsets.get(file, 0) >= size for file, size in there.items() if file not in finished):
+                self._forget_old_ids()  # no need to look once more
+                return report
         offsets, finished = self._positions()
         return replace(report, lag_bytes=unread_bytes(self._spool, offsets, finished))
 
@@ -193,37 +199,40 @@ def _known(connection: Connection, hour: int, names: Sequence[str]) -> Sequence[
 
 
 def _add_groups(connection: Connection, groups: Sequence[Group]) -> None:
-    added = insert_into(connection, traffic)
-    add = added.on_conflict_do_update(
-        index_elements=list(TRAFFIC_KEY),
-        set_={name: traffic.c[name] + added.excluded[name] for name in TRAFFIC_SUMS},
-    ).returning(traffic.c.slot)
-    latency, values, scored = [], [], []
+    latency: list[tuple[Any, ...]] = []
+    values: list[tuple[Any, ...]] = []
+    scored: list[tuple[Any, ...]] = []
     for group in groups:
-        row = dict(zip(TRAFFIC_KEY, group.key, strict=True))
-        slot = connection.execute(
-            add, row | {name: group.sums.get(name, 0) for name in TRAFFIC_SUMS}
-        ).scalar_one()
+        row = (*group.key, *(group.sums.get(name, 0) for name in TRAFFIC_SUMS))
+        statement = _adding(connection.dialect.name, traffic, (*TRAFFIC_KEY, *TRAFFIC_SUMS), TRAFFIC_KEY)
+        slot = connection.exec_driver_sql(f"{statement} RETURNING slot", row).scalar_one()
         for metric, bins in sorted(group.bins.items()):
-            counted = [{"slot": slot, "bin": number, "requests": n} for number, n in sorted(bins.items())]
             if metric == LATENCY:
-                latency += counted
+                latency += [(slot, number, n) for number, n in sorted(bins.items())]
             else:
-                values += [{**one, "metric": metric} for one in counted]
-        scored += [
-            {"slot": slot, "name": name, "scored": count, "failed": failed}
-            for name, (count, failed) in sorted(group.checks.items())
-        ]
-    _add_to(connection, latency_bins, latency, ("slot", "bin"))
-    _add_to(connection, value_bins, values, ("slot", "metric", "bin"))
-    _add_to(connection, checks, scored, ("slot", "name"))
+                values += [(slot, metric, number, n) for number, n in sorted(bins.items())]
+        scored += [(slot, name, *counts) for name, counts in sorted(group.checks.items())]
+    _add_to(connection, latency_bins, latency, 2)
+    _add_to(connection, value_bins, values, 3)
+    _add_to(connection, checks, scored, 2)
 
 
-def _add_to(connection: Connection, table: Any, rows: list[dict[str, Any]], key: Sequence[str]) -> None:
+def _add_to(connection: Connection, table: Table, rows: list[tuple[Any, ...]], keys: int) -> None:
+    """Add rows, all columns of them, to those that may be there; the first `keys` columns are the key."""
     if rows:
-        counted = insert_into(connection, table)
-        sums = {name: table.c[name] + counted.excluded[name] for name in rows[0] if name not in key}
-        connection.execute(counted.on_conflict_do_update(index_elements=list(key), set_=sums), rows)
+        names = tuple(column.name for column in table.columns)
+        connection.exec_driver_sql(_adding(connection.dialect.name, table, names, names[:keys]), rows)
+
+
+@lru_cache(maxsize=32)
+def _adding(dialect: str, table: Table, names: tuple[str, ...], key: tuple[str, ...]) -> str:
+    """The statement, as the driver takes it: SQLAlchemy takes longer to prepare a row's parameters than SQLite to add the row."""
+    given = ", ".join(["?" if dialect == "sqlite" else "%s"] * len(names))
+    sums = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in names if name not in key)
+    return (
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({given}) "  # noqa: S608 - names of our own tables
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {sums}"
+    )
 
 
 def _put_aside(connection: Connection, bad: list[Bad], now: datetime) -> None:
@@ -239,12 +248,16 @@ def _put_aside(connection: Connection, bad: list[Bad], now: datetime) -> None:
 
 
 def _count_intake(connection: Connection, report: IngestReport, now: datetime) -> None:
-    sums = {
-        "observations": report.observations, "feedback": report.feedback, "scores": report.scores,
-        "duplicates": report.duplicates, "quarantined": report.quarantined,
-    }  # fmt: skip
-    row = {"minute_ms": unix_ms(now) // 60_000 * 60_000, **sums}
-    _add_to(connection, intake_minutes, [row], ("minute_ms",))
+    minute_ms = unix_ms(now) // 60_000 * 60_000
+    row = (
+        minute_ms,
+        report.observations,
+        report.feedback,
+        report.scores,
+        report.duplicates,
+        report.quarantined,
+    )
+    _add_to(connection, intake_minutes, [row], 1)
 
 
 def _sum(one: IngestReport, other: IngestReport) -> IngestReport:

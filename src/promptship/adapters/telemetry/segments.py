@@ -183,7 +183,8 @@ def _slice(segment: Segment, offset: int | None) -> Slice | None:
     with file:
         size = os.fstat(file.fileno()).st_size
         file.seek(start)
-        data = file.read(SLICE_BYTES_MAX)
+        # Not more than there is: memory for a whole slice costs four times as much as reading the usual one.
+        data = file.read(min(SLICE_BYTES_MAX, max(0, size - start)))
         cut = data.rfind(b"\n") + 1
         bad: tuple[Bad, ...] = ()
         end = start + cut

@@ -84,10 +84,15 @@ def keep_first(duck: DuckDBPyConnection, stream: Stream, table: str, history: It
         f'DELETE FROM "{table}" WHERE nth IN (SELECT nth FROM '  # noqa: S608
         f'(SELECT nth, row_number() OVER (PARTITION BY {key} ORDER BY nth) AS times FROM "{table}") WHERE times > 1)'
     ).fetchall()
+    covered = span(duck, stream, table)
+    if covered is None:
+        return
     for address in history:
+        # The same record has the same time, so a large file need not be read whole.
         duck.execute(
-            f'DELETE FROM "{table}" WHERE ({key}) IN (SELECT ({key}) FROM read_parquet($1))',  # noqa: S608
-            [address],
+            f'DELETE FROM "{table}" WHERE ({key}) IN '  # noqa: S608
+            f'(SELECT ({key}) FROM read_parquet($1) WHERE "{stream.time}" BETWEEN $2 AND $3)',
+            [address, *covered],
         ).fetchall()
 
 

@@ -157,7 +157,9 @@ history_files = Table(
     metadata,
     # The only list of what belongs to the history: a file that is not in it does not count, whatever lies beside it.
     Column("path", String, primary_key=True),  # below the directory of the history
-    Column("stream", String, nullable=False),
+    Column(
+        "stream", String, nullable=False
+    ),  # empty: replaced by a merged file, kept a while for running queries
     Column("day", String, nullable=False),  # of the records, UTC, ISO
     Column("rows", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),

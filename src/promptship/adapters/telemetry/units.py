@@ -179,16 +179,30 @@ def _added(table: UnitTable, gains: UnitGains) -> tuple[UnitTable, dict[str, _Co
     at = np.searchsorted(table.keys, gains.keys)
     inside = np.minimum(at, max(len(table.keys) - 1, 0))
     fresh = table.keys[inside] != gains.keys if len(table.keys) else np.ones(len(gains.keys), dtype=bool)
-    at, fresh_keys = at[fresh], gains.keys[fresh]
-    keys = np.insert(table.keys, at, fresh_keys)
-    columns = {name: np.insert(column, at, 0) for name, column in table.columns.items()}
+    touched = at + np.cumsum(fresh) - fresh  # each new key moves those behind it by one
+    keys, columns = _widened(table, touched[fresh], gains.keys[fresh])
     columns |= {name: np.zeros(len(keys), dtype=np.int64) for name in unknown}
-    touched = np.searchsorted(keys, gains.keys)
     before = {name: column[touched] for name, column in columns.items()}
     for name in names:
         columns[name][touched] = np.maximum(before[name] + gains.gains[name], 0)
     after = {name: column[touched] for name, column in columns.items()}
     return UnitTable(keys, columns, table.level), before, after
+
+
+def _widened(table: UnitTable, at: _Counts, fresh: _Keys) -> tuple[_Keys, dict[str, _Counts]]:
+    """Copies of a table's keys and columns with new keys, which have no counts yet, at these positions."""
+    if not len(at):
+        return table.keys, {name: column.copy() for name, column in table.columns.items()}
+    is_old = np.ones(len(table.keys) + len(at), dtype=bool)
+    is_old[at] = False
+    old = np.flatnonzero(is_old)
+    keys = np.empty(len(is_old), dtype=np.uint64)
+    keys[old], keys[at] = table.keys, fresh
+    columns = {}
+    for name, column in table.columns.items():
+        columns[name] = np.zeros(len(is_old), dtype=np.int64)
+        columns[name][old] = column
+    return keys, columns
 
 
 def _moved(

@@ -1,4 +1,4 @@
-"""The journal: what is kept for ever and is not an event of one release, hash-chained by topic."""
+"""The journal: what is kept for ever and is not an event of one release, hash-chained by topic. And how far sinks were told of releases."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _outbox()
     op.create_table(
         "journal",
         sa.Column("number", sa.Integer, autoincrement=True, nullable=False),
@@ -32,6 +33,38 @@ def upgrade() -> None:
             "CREATE TRIGGER journal_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal "
             "FOR EACH STATEMENT EXECUTE FUNCTION promptship_append_only()"
         )
+
+
+def _outbox() -> None:
+    op.create_table(
+        "sinks",
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("since", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_sinks"),
+    )
+    op.create_table(
+        "marks",
+        sa.Column("sink", sa.String, nullable=False),
+        sa.Column("release_id", sa.String, nullable=False),
+        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("due_at", sa.BigInteger),
+        sa.Column("error", sa.Text),
+        sa.PrimaryKeyConstraint("sink", "release_id", name="pk_marks"),
+        sa.ForeignKeyConstraint(["release_id"], ["releases.id"], name="fk_marks_release_id"),
+    )
+    op.create_table(
+        "dead_letters",
+        sa.Column("number", sa.Integer, autoincrement=True, nullable=False),
+        sa.Column("sink", sa.String, nullable=False),
+        sa.Column("release_id", sa.String, nullable=False),
+        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_dead_letters"),
+        sa.UniqueConstraint("sink", "release_id", "seq", name="uq_dead_letters_sink_release_id_seq"),
+        sa.ForeignKeyConstraint(["release_id"], ["releases.id"], name="fk_dead_letters_release_id"),
+    )
 
 
 def _protect_sqlite() -> None:

@@ -128,6 +128,11 @@ def call(target: Target, model: str, made: Mapping[str, Any]) -> HttpCall:
     return target.call(f"/model/{quote(model, safe=':')}/converse", made)
 
 
+def call_stream(target: Target, model: str, made: Mapping[str, Any]) -> HttpCall:
+    """To the model's `converse-stream`."""
+    return target.call(f"/model/{quote(model, safe=':')}/converse-stream", made)
+
+
 def answer(value: Any) -> ChatAnswer:
     """Texts and calls of the message."""
     blocks = value["output"]["message"]["content"]

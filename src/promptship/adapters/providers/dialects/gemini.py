@@ -75,7 +75,10 @@ def contents(messages: Iterable[Message]) -> list[dict[str, Any]]:
             ]
         else:
             parts = [_part(part) for part in parts_of(message.get("content"))]
-        parts += [{"functionCall": {"name": name, "args": arguments}} for _, name, arguments in calls]
+        parts += [
+            {"functionCall": {"name": name, "args": arguments}, **_signed(call)}
+            for (_, name, arguments), call in zip(calls, message.get("tool_calls") or (), strict=True)
+        ]
         role = "model" if message.get("role") in {"assistant", "model"} else "user"
         made.append({"role": role, "parts": parts})
     return made
@@ -88,6 +91,19 @@ def _result(content: Any) -> dict[str, Any]:
     except ValueError:
         value = text
     return value if isinstance(value, dict) else {"result": value}
+
+
+def signature_of(part: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What Google wants back with a call, where Google itself puts it for OpenAI's clients; None: nothing."""
+    signature = part.get("thoughtSignature")
+    return {"google": {"thought_signature": signature}} if signature else None
+
+
+def _signed(call: Mapping[str, Any]) -> dict[str, Any]:
+    extra = call.get("extra_content")
+    google = extra.get("google") if isinstance(extra, Mapping) else None
+    signature = google.get("thought_signature") if isinstance(google, Mapping) else None
+    return {"thoughtSignature": signature} if signature else {}
 
 
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,11 +175,7 @@ def _answered(
     flagged: dict[str, bool],
 ) -> ChatAnswer:
     parts = list(parts)
-    calls = tuple(
-        {"type": "function", "function": _function(part["functionCall"])}
-        for part in parts
-        if "functionCall" in part
-    )
+    calls = tuple(_call(part) for part in parts if "functionCall" in part)
     thoughts = [str(part["text"]) for part in parts if part.get("thought") and "text" in part]
     candidates = value.get("candidates") or [{}]
     return ChatAnswer(
@@ -180,8 +192,13 @@ def _answered(
     )
 
 
-def _function(called: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": called["name"], "arguments": orjson.dumps(called.get("args") or {}).decode()}
+def _call(part: Mapping[str, Any]) -> dict[str, Any]:
+    called, extra = part["functionCall"], signature_of(part)
+    function = {"name": called["name"], "arguments": orjson.dumps(called.get("args") or {}).decode()}
+    made: dict[str, Any] = {"type": "function", "function": function}
+    if called.get("id"):
+        made["id"] = called["id"]
+    return {**made, "extra_content": extra} if extra else made
 
 
 def _logprobs(result: Any) -> tuple[float, ...]:

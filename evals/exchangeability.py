@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import Final
 
-POWERS: Final = (1.0, 0.95, 0.85, 0.7, 0.5, 0.3)
+POWERS: Final = (1.0, 0.95, 0.9, 0.8, 0.6)
 """Exponents of the bets; 1 is cash, which neither wins nor loses."""
-MOVED: Final = 0.005
+MOVED: Final = 0.001
 """Part of the capital that is dealt out anew before each bet."""
+CASH: Final = 0.3
 _RANK_MIN: Final = 1e-9
-BUCKETS: Final = 64
-"""Kinds of answers to one probe that are told apart: a counter for each fits into an entry of the journal for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,9 @@ class Evidence:
 
 
 def begun() -> Evidence:
-    """No evidence yet: a capital of 1, half of it cash."""
-    rest = 0.5 / (len(POWERS) - 1)
-    return Evidence(tuple(log(0.5 if power == 1 else rest) for power in POWERS))
+    """No evidence yet: a capital of 1, part of it cash."""
+    rest = (1 - CASH) / (len(POWERS) - 1)
+    return Evidence(tuple(log(CASH if power == 1 else rest) for power in POWERS))
 
 
 def bet(before: Evidence, rank: float) -> Evidence:

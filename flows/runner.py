@@ -12,12 +12,14 @@ from typing import Any, Final
 import httpx
 from prefect import Flow, aserve
 from prefect.deployments.runner import RunnerDeployment
+from prefect.events import DeploymentEventTrigger, ResourceSpecification
 from prefect.types.entrypoint import EntrypointType
 
 from promptship.adapters.hooks import is_loopback
 from promptship.adapters.prefect_api import RELEASE, credentials
 from promptship.flows.housekeeping import housekeeping, reconcile
 from promptship.flows.release import release
+from promptship.flows.retest import models, retest
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +39,15 @@ async def deployments(pool: str | None = None) -> list[RunnerDeployment]:
         await _deployment(release, pool, tags=[TAG, RELEASE_TAG]),
         await _deployment(reconcile, pool),
         await _deployment(housekeeping, pool, cron="17 * * * *"),
+        await _deployment(models, pool, cron="41 * * * *"),
+        await _deployment(retest, pool, cron="53 * * * *", triggers=[_model_changed()]),
     ]
+
+
+def _model_changed() -> DeploymentEventTrigger:
+    """Something new of a model starts the re-tests at once; the schedule finds them when the event is lost."""
+    match = {"prefect.resource.id": "promptship.model.*"}
+    return DeploymentEventTrigger(expect={"promptship.model.*"}, match=ResourceSpecification(match))
 
 
 async def _deployment(flow: Flow[..., Any], pool: str | None, **options: Any) -> RunnerDeployment:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -35,6 +37,8 @@ JUDGEMENT_S_MAX: Final = 300.0
 """A judgement that takes longer, with all its calls, has no score."""
 CODE: Final = "online"
 """Folder of the data directory where code of released commits is put for scripts that import their neighbours."""
+IN_USE_S: Final = 600.0
+"""How often that code is marked as used: what nobody has marked for `keep_evaluations` is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +73,33 @@ class Bench:
     redaction: Redaction
     _rules: dict[str, Rules | Missing] = field(default_factory=dict)
     _built: dict[tuple[str, str], Prepared] = field(default_factory=dict)
+    _touched: dict[str, float] = field(default_factory=dict)
 
     async def rules(self, release: str) -> Rules | Missing:
-        """The rules of a release's plan; read once, for a plan is frozen with its release."""
+        """The rules of a release's plan; read once, for a plan is frozen with its release, while its files are there."""
+        if release in self._rules and not self._is_in_use(release):
+            del self._rules[release]
+            self._built = {key: made for key, made in self._built.items() if key[0] != release}
         if release not in self._rules:
             found = await asyncio.to_thread(self._read, release)
             if isinstance(found, Missing) and found.later:
                 return found
             self._rules[release] = found
         return self._rules[release]
+
+    def _is_in_use(self, release: str) -> bool:
+        """Keep the code of its commit from being tidied away; False: it was, while nothing was scored by it."""
+        rules = self._rules[release]
+        if isinstance(rules, Missing) or not isinstance(rules.tree, CheckedOut):
+            return True
+        now = time.monotonic()
+        if now - self._touched.get(release, -IN_USE_S) >= IN_USE_S:
+            try:
+                os.utime(rules.tree.directory)
+            except OSError:
+                return False
+            self._touched[release] = now
+        return True
 
     async def judge(self, sample: Sample, name: str) -> Score | Missing:
         """What a check says about an answer."""

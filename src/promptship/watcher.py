@@ -96,10 +96,10 @@ class Watcher:
                 continue
             try:
                 if route.split.arms:
-                    experiment_looks.tend(self.app, route, gate=self._checked)
+                    experiment_looks.tend(self.app, prompt, gate=self._checked)
                 else:
                     gate = partial(self._checked, route.split.release_id, route.split.stage)
-                    holdback.tend(self.app, route, gate=gate)
+                    holdback.tend(self.app, prompt, gate=gate)
             except Conflict as error:
                 _log.info("look at %s of %s lost to another write: %s", route.split.release_id, prompt, error)
             except PromptshipError as error:

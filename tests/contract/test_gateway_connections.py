@@ -16,10 +16,14 @@ from promptship.adapters.providers.connections import environment_proxies, unpac
 from promptship.adapters.providers.endpoints import Endpoints
 from promptship.adapters.providers.upstream import HttpUpstream
 from promptship.errors import Unavailable
+from promptship.gateway.reading import Reading, StreamReader
 from promptship.gateway.reading_chat import ChatReader, read_completion
+from promptship.gateway.reading_messages import MessageReader, read_message
+from promptship.gateway.reading_responses import ResponseReader, read_response
 from promptship.routing.api import Api
 from promptship.settings import ProviderSettings
-from tests.support.loopback import Behaviour, Loopback, raw, says
+from tests.support.gateway import completion
+from tests.support.loopback import Asked, Behaviour, Loopback, raw, says
 from tests.support.provider_answers import EMBEDDINGS, MESSAGE, RESPONSE, every_provider
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -79,6 +83,97 @@ async def test_a_chat_completion_is_one_whoever_gives_it(kind: str, stream: bool
 async def test_the_other_apis_pass_as_they_are(kind: str, api: Api, path: str, value: object) -> None:
     status, _, body, got = await asked(kind, every_provider(), api)
     assert (status, body, got) == (200, orjson.dumps(value), path)
+
+
+READ: dict[Api, tuple[Callable[[bytes], Reading | None], Callable[[], StreamReader]]] = {
+    "responses": (read_response, ResponseReader),
+    "messages": (read_message, MessageReader),
+}
+OTHERS: dict[Api, dict[str, object]] = {
+    "responses": {"model": "m", "input": "hi", "max_output_tokens": 9},
+    "messages": CHAT | {"max_tokens": 9},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("api", ["responses", "messages"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_every_api_is_answered_whoever_answers(kind: str, api: Api, stream: bool) -> None:
+    lacks = () if kind == "anthropic" else ("/responses", "/messages")
+    fields = OTHERS[api] | {"stream": stream}
+    status, media, body, _ = await asked(kind, every_provider(lacks=lacks), api, **fields)
+    assert (status, media) == (200, "text/event-stream" if stream else "application/json")
+    whole, reader_of = READ[api]
+    if stream:
+        reader = reader_of()
+        reader.feed(body)
+        assert reader.close() == ""
+        reading: Reading | None = reader.reading()
+    else:
+        reading = whole(body)
+    assert reading is not None
+    assert reading.refusal is False
+    assert reading.usage.tokens_out
+    assert reading.usage.tokens_in
+
+
+@pytest.mark.parametrize(
+    ("answer", "calls", "status"),
+    [
+        (raw("404 Not Found", b'{"detail": "Not Found"}'), 4, 200),
+        (raw("404 Not Found", b'{"error": {"message": "x", "code": "unknown_url", "param": null}}'), 4, 200),
+        (raw("405 Method Not Allowed"), 4, 200),
+        (raw("404 Not Found", b'{"error": {"message": "x", "code": "model_not_found"}}'), 3, 404),
+        (raw("404 Not Found", b'{"error": {"message": "x", "code": 404, "param": "model"}}'), 3, 404),
+        (raw("400 Bad Request", b'{"error": {"message": "x"}}'), 3, 400),
+    ],
+)
+async def test_a_server_without_an_api_is_asked_for_chat_completions_from_then_on(
+    answer: bytes, calls: int, status: int
+) -> None:
+    async def behave(seen: Asked, writer: asyncio.StreamWriter) -> None:
+        await says(answer if seen.path == "/responses" else raw("200 OK", completion("hello")))(seen, writer)
+
+    async with Loopback(behave) as server:
+        upstream = HttpUpstream(Endpoints({"main": ProviderSettings(base_url=server.url)}, {}, {}))
+        for _ in range(3):
+            got = await upstream.open("m", orjson.dumps(OTHERS["responses"]), "responses")
+            body = b"".join([piece async for piece in got.chunks()])
+            await got.aclose()
+            assert got.status == status
+            assert (status != 200) == (body == answer.partition(b"\r\n\r\n")[2])
+        await upstream.aclose()
+        assert len(server.asked) == calls
+        if calls > 3:
+            assert server.asked[1].json["max_tokens"] == 9
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "422 Unprocessable Entity"])
+async def test_a_server_that_refuses_the_option_is_asked_without_it_from_then_on(status: str) -> None:
+    refusal = raw(status, b'{"error": {"message": "stream_options: extra inputs are not permitted"}}')
+
+    async def behave(seen: Asked, writer: asyncio.StreamWriter) -> None:
+        await says(refusal if "stream_options" in seen.json else raw("200 OK", b"fine"))(seen, writer)
+
+    async with Loopback(behave) as server:
+        upstream = HttpUpstream(Endpoints({"main": ProviderSettings(base_url=server.url)}, {}, {}))
+        body = orjson.dumps(CHAT | {"stream": True, "stream_options": {"include_usage": True}})
+        for _ in range(3):
+            got = await upstream.open("m", body)
+            assert (got.status, b"".join([piece async for piece in got.chunks()])) == (200, b"fine")
+            await got.aclose()
+        await upstream.aclose()
+        assert ["stream_options" in one.json for one in server.asked] == [True, False, False, False]
+        assert all(one.json["messages"] == CHAT["messages"] for one in server.asked)
+
+
+async def test_another_refusal_of_a_stream_passes_as_it_is() -> None:
+    said = b'{"error": {"message": "no such model"}}'
+    behaviour = says(raw("400 Bad Request", said, "content-type: application/json", "x-request-id: 7"))
+    status, media, body, _ = await asked(
+        "openai", behaviour, stream=True, stream_options={"include_usage": True}
+    )
+    assert (status, media, body) == (400, "application/json", said)
 
 
 async def test_an_error_of_another_kind_becomes_openais() -> None:

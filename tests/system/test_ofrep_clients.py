@@ -1,7 +1,7 @@
 """OpenFeature's own clients, of Python and of JavaScript, against a gateway process.
 
-They are not among our dependencies. `pip install openfeature-sdk openfeature-provider-ofrep`, and a directory with
-`npm install @openfeature/server-sdk @openfeature/ofrep-provider` that NODE_PATH names (its node_modules), let these tests run.
+The Python client is one of the packages for developers; the JavaScript client is fetched with npm into a cache of the user's, once
+(tests/support/node_packages.py). Where there is no Node, no npm or no registry, its tests are skipped and say so.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import shutil
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.support.control_plane import ControlPlane
 from tests.support.gateway import CANDIDATE, CANDIDATE_DIGEST, SALT, STABLE_DIGEST, table
 from tests.support.gateway_process import Gateway, running
 from tests.support.loopback import raw, says
+from tests.support.node_packages import node_with
 
 pytestmark = pytest.mark.system
 
@@ -126,23 +127,49 @@ async def test_pythons_client(tmp_path: Path) -> None:
         )
 
 
+SERVER_PACKAGES = (
+    "@openfeature/core@1.12.0", "@openfeature/server-sdk@1.23.0", "@openfeature/ofrep-core@0.1.4",
+    "@openfeature/ofrep-provider@0.1.3",
+)  # fmt: skip
+WEB_PACKAGES = (
+    "@openfeature/core@1.12.0", "@openfeature/web-sdk@1.10.0", "@openfeature/ofrep-web-provider@0.4.3", "eventsource@4.1.1"
+)  # fmt: skip
+FOLLOWER = """
+const { EventSource } = require('eventsource');
+const [baseUrl, key] = [process.argv[1], process.argv[2]];
+const headers = { Authorization: `Bearer ${key}` };
+globalThis.EventSource = class extends EventSource {
+  constructor(url) { super(url, { fetch: (to, init) => fetch(to, { ...init, headers: { ...init.headers, ...headers } }) }); }
+};
+const { OpenFeature, ProviderEvents } = require('@openfeature/web-sdk');
+const { OFREPWebProvider } = require('@openfeature/ofrep-web-provider');
+(async () => {
+  await OpenFeature.setContext({ targetingKey: 'user-1' });
+  const client = OpenFeature.getClient();
+  const version = () => client.getObjectDetails('support', {}).value.version;
+  const provider = new OFREPWebProvider({ baseUrl, headers: [['Authorization', headers.Authorization]], pollInterval: 0 });
+  await OpenFeature.setProviderAndWait(provider);
+  client.addHandler(ProviderEvents.ConfigurationChanged, () => { console.log(version()); process.exit(0); });
+  console.log(version());
+})();
+"""
+
+
+async def script(
+    packages: tuple[str, ...], code: str, address: str, *words: str
+) -> asyncio.subprocess.Process:
+    """Node, running it."""
+    node, modules = await node_with(*packages)
+    return await asyncio.create_subprocess_exec(
+        node, "-e", code, address, KEY, *words,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=os.environ | {"NODE_PATH": str(modules)},
+    )  # fmt: skip
+
+
 async def test_javascripts_client(tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    there = await asyncio.create_subprocess_exec(
-        node,
-        "-e",
-        "require.resolve('@openfeature/server-sdk'); require.resolve('@openfeature/ofrep-provider')",
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    if await there.wait() != 0:
-        pytest.skip("@openfeature/server-sdk and @openfeature/ofrep-provider are not on NODE_PATH")
+    await node_with(*SERVER_PACKAGES)
     async with serving(tmp_path) as (started, _):
-        process = await asyncio.create_subprocess_exec(
-            node, "-e", SCRIPT, started.address, KEY, json.dumps(UNITS),
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        process = await script(SERVER_PACKAGES, SCRIPT, started.address, json.dumps(UNITS))
         out, err = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0, err.decode()
         said = json.loads(out)
@@ -151,6 +178,30 @@ async def test_javascripts_client(tmp_path: Path) -> None:
         assert (said["unknown"]["value"], said["unknown"]["errorCode"]) == ({"own": True}, "FLAG_NOT_FOUND")
         assert said["pinned"]["value"]["version"] == STABLE_DIGEST
         assert said["wrong"]["errorCode"] == "INVALID_CONTEXT"
+
+
+async def test_javascripts_client_hears_of_a_rollback_by_the_event_stream(tmp_path: Path) -> None:
+    await node_with(*WEB_PACKAGES)
+    async with serving(tmp_path) as (started, plane):
+        assert version_of("user-1") == CANDIDATE_DIGEST
+        process = await script(WEB_PACKAGES, FOLLOWER, started.address)
+        try:
+            assert process.stdout is not None
+            async with asyncio.timeout(60):
+                first = (await process.stdout.readline()).decode().strip()
+                assert first == CANDIDATE_DIGEST
+                # Polling is off, so only the stream can tell. It may open a moment later than the client is ready: a notice that
+                # came before is missed, and the next revision tells it again.
+                for revision in range(2, 30):
+                    await plane.push(table(revision=revision))
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(process.wait(), 2)
+                        break
+                assert (await process.stdout.readline()).decode().strip() == STABLE_DIGEST
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.communicate()
 
 
 async def test_a_rollback_is_noticed_by_who_follows_the_event_stream(tmp_path: Path) -> None:

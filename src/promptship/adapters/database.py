@@ -81,7 +81,7 @@ def migrate(engine: Engine) -> None:
         ConfigError: a newer program migrated it already.
         Unavailable: the database cannot be reached, or stayed locked.
     """
-    if _is_current(engine):
+    if is_current(engine):
         return  # the usual case: no write lock, and Alembic stays unloaded
     from alembic import command
     from alembic.config import Config
@@ -95,7 +95,7 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
-def _is_current(engine: Engine) -> bool:
+def is_current(engine: Engine) -> bool:
     """Whether the schema is at the newest migration. A migration's revision is the name of its file."""
     known = sorted(path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
     with reading(engine) as connection:

@@ -59,10 +59,25 @@ def validate(
 
     asset = _context().data_sources.add_or_update_pandas(name).add_dataframe_asset(name)
     batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": pd.DataFrame(columns)})
-    # Great Expectations takes None for "the suite's own format" here.
-    return batch.validate(
+    result = batch.validate(
         gx.ExpectationSuite(name, expectations=rules), result_format="COMPLETE" if complete else "SUMMARY"
     )
+    for one in result.results:
+        one.result = _plain(one.result)
+    return result
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers as Python's: Great Expectations' pages cannot show the others (it reads `repr`, which numpy 2 has changed)."""
+    import numpy as np
+
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item) for item in value)
+    return value
 
 
 def docs_page(title: str, result: Any) -> str:

@@ -149,6 +149,12 @@ exit 0
     return hook
 
 
+def hook_installed(repository: Path) -> bool:
+    """Whether our hook announces pushes to this repository. Raises ConfigError: there is no repository."""
+    hook = _hooks_directory(repository) / "post-receive"
+    return hook.is_file() and _MARK in hook.read_text(encoding="utf-8", errors="replace")
+
+
 def _hooks_directory(repository: Path) -> Path:
     """Where Git looks for this repository's hooks (`core.hooksPath` may move it). Raises ConfigError."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

@@ -41,26 +41,30 @@ class Replay:
         return not self.differences and not self.unrecorded
 
 
-def differing(where: str, recorded: Any, recomputed: Any) -> Iterator[tuple[str, str, str]]:
-    """Every place where two JSON values differ; numbers to `DIGITS`, relative (to 1, near 0)."""
+def differing(
+    where: str, recorded: Any, recomputed: Any, *, within: float = DIGITS
+) -> Iterator[tuple[str, str, str]]:
+    """Every place where two JSON values differ; numbers by more than `within`, relative (to 1, near 0)."""
     match recorded, recomputed:
         case dict(), dict():
             for key in [*recorded, *(key for key in recomputed if key not in recorded)]:
-                yield from differing(f"{where}.{key}", recorded.get(key), recomputed.get(key))
+                yield from differing(f"{where}.{key}", recorded.get(key), recomputed.get(key), within=within)
         case (list() | tuple(), list() | tuple()) if len(recorded) == len(recomputed):
-            yield from _each(where, recorded, recomputed)
+            yield from _each(where, recorded, recomputed, within)
         case (int() | float(), int() | float()) if not isinstance(recorded, bool) and not isinstance(
             recomputed, bool
         ):
-            if not math.isclose(recorded, recomputed, rel_tol=DIGITS, abs_tol=DIGITS):
+            if not math.isclose(recorded, recomputed, rel_tol=within, abs_tol=within):
                 yield where, repr(recorded), repr(recomputed)
         case _ if recorded != recomputed:
             yield where, _shown(recorded), _shown(recomputed)
 
 
-def _each(where: str, recorded: Sequence[Any], recomputed: Iterable[Any]) -> Iterator[tuple[str, str, str]]:
+def _each(
+    where: str, recorded: Sequence[Any], recomputed: Iterable[Any], within: float
+) -> Iterator[tuple[str, str, str]]:
     for index, (one, other) in enumerate(zip(recorded, recomputed, strict=True)):
-        yield from differing(f"{where}.{index}", one, other)
+        yield from differing(f"{where}.{index}", one, other, within=within)
 
 
 def _shown(value: Any) -> str:

@@ -1,9 +1,10 @@
-"""A release read as an experiment: how much the candidate differs from stable on every metric, from the counts in its ledger."""
+"""A release, or several arms, read as an experiment: how much each differs from its control on every metric, from recorded counts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -51,6 +52,50 @@ class Experiment:
     unrecorded: int
     """Looks whose counts are not in the ledger (written by an older promptship)."""
     effects: tuple[MetricEffect, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmFound:
+    """One arm and what it has served."""
+
+    name: str
+    version: str
+    commit: str
+    part: float
+    """Of those who take part, 0..1."""
+    is_control: bool
+    requests: int
+    units: int | None
+    """Different units; None: not known."""
+    dropped: str = ""
+    """Why; empty: it was not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmsFound:
+    """An experiment with several arms and its effects."""
+
+    id: str
+    prompt: str
+    status: str
+    reason: str
+    share: float
+    began_at: datetime | None
+    risk: str
+    approvers: tuple[str, ...]
+    required: int
+    looks: int
+    arms: tuple[ArmFound, ...]
+    effects: tuple[MetricEffect, ...]
+    alpha: float
+    """Chance that any of the intervals ever misses."""
+    alpha_each: float
+    """`alpha` over arms and metrics (Bonferroni): that of one interval."""
+    ratio_e_value: float | None
+    """Evidence that units did not fall on the arms with their parts; None: no unit is known."""
+    ratio_threshold: float
+    problems: tuple[str, ...]
+    """Of the telemetry at the last look."""
 
 
 Arms = tuple[Floats, Floats]

@@ -21,6 +21,7 @@ from promptship.cli import (
     deliveries,
     diff,
     docs,
+    experiment,
     fleet,
     history,
     hook,
@@ -69,7 +70,7 @@ app.command()(diff.diff)
 app.command()(adopt.adopt)
 release.app.command()(replay.replay)
 app.add_typer(release.app, name="release")
-app.command()(replay.experiment)
+app.add_typer(experiment.app, name="experiment")
 app.add_typer(plan.app, name="plan")
 app.command()(approve.approve)
 app.command()(approve.reject)

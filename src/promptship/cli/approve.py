@@ -23,7 +23,7 @@ def approve(release: ReleaseId, who: Who = "", reason: Reason = "", config: Conf
     from promptship.lifecycle.approval import approve as give
 
     app = connect(config)
-    standing = give(app, app.ledger.find(release), who=who or _git_email(), via="cli", reason=reason)
+    standing = give(app, app.ledger.find(release), who=who or git_email(), via="cli", reason=reason)
     missing = standing.required - len(standing.approvers)
     rest = f"; {missing} more needed" if missing > 0 else ""
     print(f"{standing.id} of {standing.prompt} is {standing.phase}{rest}")
@@ -34,11 +34,12 @@ def reject(release: ReleaseId, reason: Reason, who: Who = "", config: Config = C
     from promptship.lifecycle.approval import reject as refuse
 
     app = connect(config)
-    standing = refuse(app, app.ledger.find(release), who=who or _git_email(), via="cli", reason=reason)
+    standing = refuse(app, app.ledger.find(release), who=who or git_email(), via="cli", reason=reason)
     print(f"{standing.id} of {standing.prompt} is {standing.phase}")
 
 
-def _git_email() -> str:
+def git_email() -> str:
+    """Who Git says is at the keyboard. Raises Refused: it does not say."""
     try:
         answer = subprocess.run(
             ["git", "config", "user.email"],  # noqa: S607 - the git on the PATH

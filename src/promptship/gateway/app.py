@@ -22,7 +22,7 @@ from promptship.gateway.attributes import KNOWN_APPLICATION
 from promptship.gateway.embeddings import Embeddings
 from promptship.gateway.feedback import Feedbacks
 from promptship.gateway.intake import Names
-from promptship.gateway.keys import Keys
+from promptship.gateway.keys import ALLOWED, Keys
 from promptship.gateway.news import News
 from promptship.gateway.record import Spool
 from promptship.gateway.rejection import Rejection
@@ -103,7 +103,7 @@ class Gateway:
         elif isinstance(application := self._keys.application(scope), Rejection):
             await reply.reject(application)
         else:
-            scope[KNOWN_APPLICATION] = application
+            scope[KNOWN_APPLICATION], scope[ALLOWED] = application.name, application.prompts
             await self._guarded(handler, scope, receive, reply)
 
     async def _guarded(self, handler: Handler, scope: Scope, receive: Receive, reply: Reply) -> None:

@@ -1,4 +1,4 @@
-"""GET /v1/models and /v1/models/{id}: every released prompt, in a shape that OpenAI's and Anthropic's SDKs both read."""
+"""GET /v1/models and /v1/models/{id}: every released prompt the application may use, in a shape that OpenAI's and Anthropic's SDKs both read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import orjson
 
 from promptship.client.live import LiveTable
 from promptship.gateway.intake import SCHEME, SCHEMES
+from promptship.gateway.keys import allowed
 from promptship.gateway.rejection import unknown_model
 from promptship.gateway.wire import JSON, Receive, Reply, Scope
 
@@ -25,7 +26,12 @@ class Models:
         """The list, or one of it; 404 when that one has never been released."""
         wanted = scope["path"][len(PATH) :].removeprefix("/")
         table = self._live.table
-        names = sorted(name for name, route in table.routes.items() if route.stable) if table else []
+        prompts = allowed(scope)
+        names = [
+            name
+            for name, route in sorted(table.routes.items() if table else ())
+            if route.stable and (prompts is None or name in prompts)
+        ]
         if not wanted:
             data = [_model(name) for name in names]
             ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}

@@ -21,6 +21,7 @@ from promptship.errors import InvalidVariables, PromptshipError
 from promptship.gateway.attributes import KNOWN_APPLICATION
 from promptship.gateway.choose import Choice, choose
 from promptship.gateway.intake import Names, read_json
+from promptship.gateway.keys import allowed, forbidden
 from promptship.gateway.news import COMMENT, News, event
 from promptship.gateway.record import Spool
 from promptship.gateway.rejection import Rejection
@@ -99,7 +100,7 @@ class Ofrep:
         elif not key:
             await self._bulk(scope, context, reply)
         else:
-            flag = self._single(key, context)
+            flag = self._single(key, context, scope)
             if isinstance(flag, _Wrong):
                 await reply.whole(flag.status, [JSON], flag.body(key))
             else:
@@ -111,7 +112,12 @@ class Ofrep:
 
     async def _bulk(self, scope: Scope, context: _Context, reply: Reply) -> None:
         table = self.live.table
-        names = sorted(name for name, route in table.routes.items() if route.stable) if table else []
+        prompts = allowed(scope)
+        names = [
+            name
+            for name, route in sorted(table.routes.items() if table else ())
+            if route.stable and (prompts is None or name in prompts)
+        ]
         evaluated = [self._evaluated(name, "", context) for name in names]
         flags = [
             _flag(one, name)
@@ -135,11 +141,14 @@ class Ofrep:
             answer["eventStreams"] = [stream]
         await reply.whole(200, [JSON, *headers], orjson.dumps(answer))
 
-    def _single(self, key: str, context: _Context) -> dict[str, Any] | _Wrong:
+    def _single(self, key: str, context: _Context, scope: Scope) -> dict[str, Any] | _Wrong:
         name, at, pin = key.partition("@")
         named = self.names.resolve(name, pin, "key")
         if isinstance(named, Rejection) or (at and not pin):
             return _Wrong(404, "FLAG_NOT_FOUND", f"{key[:120]!r} is no name of a prompt, nor prompt@version")
+        refusal = forbidden(scope, named[0])
+        if refusal is not None:
+            return _Wrong(refusal.status, "GENERAL", refusal.message)
         evaluated = self._evaluated(*named, context)
         if isinstance(evaluated, _Wrong):
             return evaluated

@@ -22,6 +22,7 @@ from promptship.adapters.otel_json import SCOPE
 from promptship.client.live import LiveTable
 from promptship.errors import Refused
 from promptship.gateway.admission import OVERLOADED, Admission, Ticket
+from promptship.gateway.keys import allowed
 from promptship.gateway.otlp_reading import PROMPT, PROTOBUF_TYPE, TOKEN, Batch, Seen, inflated, read_traces
 from promptship.gateway.rejection import Rejection
 from promptship.gateway.reports import Reports
@@ -108,12 +109,12 @@ class Traces:
 
         def work() -> Sorted | Rejection:
             batch = read_traces(content, _content_type(scope))
-            return batch if isinstance(batch, Rejection) else self._observed(batch, now_ms)
+            return batch if isinstance(batch, Rejection) else self._observed(batch, now_ms, allowed(scope))
 
         # A large batch takes tens of milliseconds: not on the loop that serves requests.
         return await asyncio.to_thread(work)
 
-    def _observed(self, batch: Batch, now_ms: int) -> Sorted:
+    def _observed(self, batch: Batch, now_ms: int, prompts: frozenset[str] | None) -> Sorted:
         lines: list[Mapping[str, Any]] = []
         ignored, refused, why = batch.others, batch.malformed, "a malformed span" if batch.malformed else ""
         for seen in batch.spans:
@@ -121,8 +122,11 @@ class Traces:
                 fields = self._fields(seen)
                 if fields is None:
                     ignored += 1
-                else:
-                    lines.append(self.reports.observation(fields, now_ms))
+                    continue
+                line = self.reports.observation(fields, now_ms)
+                if prompts is not None and line["prompt"] not in prompts:
+                    raise Refused("this application's key is not for the prompt")  # noqa: TRY301
+                lines.append(line)
             except Refused as error:
                 refused, why = refused + 1, why or str(error)
             except ValidationError:

@@ -31,7 +31,7 @@ class Rejection:
         """OpenAI's `type`."""
         if self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return "server_error"
-        named = {401: "authentication_error", 429: "rate_limit_error"}
+        named = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
         return named.get(self.status, "invalid_request_error")
 
     def body(self, api: Api = "chat") -> bytes:

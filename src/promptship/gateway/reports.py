@@ -18,6 +18,7 @@ from promptship.adapters.telemetry.validity import BOUNDS, WORD_CHARACTERS_MAX, 
 from promptship.errors import Refused
 from promptship.gateway.feedback import KIND
 from promptship.gateway.intake import read_json
+from promptship.gateway.keys import allowed
 from promptship.gateway.record import Spool
 from promptship.gateway.rejection import Rejection, bad_request
 from promptship.gateway.upstream import Costs
@@ -72,9 +73,10 @@ class Reports:
             await reply.reject(shape)
             return
         refused: list[dict[str, str]] = []
+        prompts = allowed(scope)
         lines = [
-            *self._read("observations", shape.observations, self.observation, refused),
-            *self._read("feedback", shape.feedback, self._feedback, refused),
+            *self._read("observations", shape.observations, self.observation, refused, prompts),
+            *self._read("feedback", shape.feedback, self._feedback, refused, prompts),
         ]
         written = [self.spool.write(line) for line in lines]
         if not all(written):
@@ -92,12 +94,17 @@ class Reports:
         items: Sequence[Any],
         line_of: Callable[[Mapping[str, Any], int], Mapping[str, Any] | Feedback],
         refused: list[dict[str, str]],
+        prompts: frozenset[str] | None,
     ) -> list[Mapping[str, Any] | Feedback]:
         now_ms = int(self.clock.now().timestamp() * 1000)
         lines = []
         for index, item in enumerate(items):
             try:
-                lines.append(line_of(_object(item), now_ms))
+                line = line_of(_object(item), now_ms)
+                named = line.prompt if isinstance(line, Feedback) else line["prompt"]
+                if prompts is not None and named not in prompts:
+                    raise Refused("this application's key is not for the prompt")  # noqa: TRY301
+                lines.append(line)
             except Refused as error:
                 refused.append({"at": f"{stream}[{index}]", "why": str(error)})
             except ValidationError as error:

@@ -18,6 +18,7 @@ from promptship.gateway.choose import Choice, choose
 from promptship.gateway.exchange import Exchange, Question
 from promptship.gateway.hiding import asks_usage
 from promptship.gateway.intake import Call, Names
+from promptship.gateway.keys import forbidden
 from promptship.gateway.record import Record, Spool
 from promptship.gateway.rejection import Rejection
 from promptship.gateway.sampling import Sampler, Tap
@@ -120,6 +121,9 @@ class Serving:
         return self.words.read(body, header(scope, b"x-unit-id"), self.around.names)
 
     def _choose(self, call: Call, scope: Scope) -> Choice | Rejection:
+        refusal = forbidden(scope, call.prompt)
+        if refusal is not None:
+            return refusal
         attributes = attributes_of(scope)
         if isinstance(attributes, Rejection):
             return attributes

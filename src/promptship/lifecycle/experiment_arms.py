@@ -231,7 +231,6 @@ def _plan(app: App, route: Route) -> Plan:
     path = find_prompt(app, route.commit, route.prompt)
     report = _linted(app, route.commit, path)
     if path not in report.plans:
-        raise Refused(
-            f"the plan of {route.prompt} at {short(route.commit)} cannot be read: see `promptship lint`"
-        )
+        why = next((one.message for one in report.errors), "see `promptship lint`")
+        raise Refused(f"the plan of {route.prompt} at {short(route.commit)} cannot be read: {why}")
     return report.plans[path]

@@ -32,7 +32,6 @@ from promptship.release.plan import Canary
 from promptship.render.redact import redact
 from promptship.render.verdict import headline
 from promptship.routing.split import BUCKETS
-from promptship.routing.table import Route
 
 REQUESTS_MORE: Final = 20
 GROWTH: Final = 0.02
@@ -68,14 +67,16 @@ class _Look:
 
 
 @rereading
-def tend(app: App, route: Route, *, gate: Gate) -> ArmsExperiment | None:
-    """Do what is due for the experiment that has this route; None: nobody knows it, and its traffic was not renewed.
+def tend(app: App, prompt: str, *, gate: Gate) -> ArmsExperiment | None:
+    """Do what is due for the experiment that has a prompt's route: look, drop arms, end it, renew its lease. None: there is none.
 
     Raises:
         NotFound: the journal has no such experiment.
         Unavailable: ledger or telemetry did not answer; the lease was not renewed.
     """
-    assert route.split is not None  # noqa: S101 - the caller's
+    route = app.routes.get(prompt)
+    if route is None or route.killed is not None or route.split is None or not route.split.arms:
+        return None
     found = summary(app, route.split.release_id)
     if found.status is Status.WAITING:  # whoever began it died right after
         keep(app, found, BEGAN, {}, actor=ACTOR)

@@ -74,14 +74,16 @@ def read(app: App, release_id: str) -> Standing:
 
 
 @rereading
-def tend(app: App, route: Route, *, gate: Gate) -> Verdict | None:
-    """Do what is due for the holdback that has this route: end it, look, roll the promotion back, renew its lease.
+def tend(app: App, prompt: str, *, gate: Gate) -> Verdict | None:
+    """Do what is due for the holdback of a prompt: end it, look, roll the promotion back, renew its lease. None: no look was due.
 
     Raises:
         NotFound: the ledger has no such release.
         Unavailable: ledger or telemetry did not answer; the lease was not renewed.
     """
-    assert route.split is not None  # noqa: S101 - the caller's
+    route = app.routes.get(prompt)
+    if route is None or route.killed is not None or route.split is None or route.split.held is None:
+        return None
     standing = read(app, route.split.release_id)
     now = app.clock.now()
     if standing.release.phase is not Phase.PROMOTED:

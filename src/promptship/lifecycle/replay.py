@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from promptship.canary.differences import Difference, Replay, differing
+from promptship.canary.differences import DIGITS, Difference, Replay, differing
 from promptship.canary.evidence import Baseline, Health, Outcome, StageCounts, Verdict
 from promptship.canary.look import take_look
 from promptship.canary.state import State
@@ -41,8 +41,12 @@ class _Found:
     unrecorded: list[int] = field(default_factory=list)
 
 
-def replay(app: App, release_id: str) -> Replay:
-    """Take every look of a release again. Raises NotFound when there is no such release."""
+def replay(app: App, release_id: str, *, within: float = DIGITS) -> Replay:
+    """Take every look of a release again; numbers agree when they do to `within`, 0 being bit by bit.
+
+    Raises:
+        NotFound: there is no such release.
+    """
     history = app.ledger.events(release_id)
     found = _Found()
     for problem in app.ledger.verify(release_id).problems:
@@ -53,7 +57,7 @@ def replay(app: App, release_id: str) -> Replay:
     before: e.Event | None = None
     for event, after in zip_longest(history[1:], history[2:]):
         if isinstance(event.fact, e.Looked):
-            _look(found, release, event, event.fact)
+            _look(found, release, event, event.fact, within)
             found.differences += _effects(release, event, event.fact, after)
         found.differences += _causes(release, event, before)
         release, before = advance(release, event), event
@@ -63,7 +67,7 @@ def replay(app: App, release_id: str) -> Replay:
     )  # fmt: skip
 
 
-def _look(found: _Found, release: Release, event: e.Event, looked: e.Looked) -> None:
+def _look(found: _Found, release: Release, event: e.Event, looked: e.Looked, within: float) -> None:
     found.looks += 1
     if looked.given is None:
         found.unrecorded.append(looked.look)
@@ -81,8 +85,8 @@ def _look(found: _Found, release: Release, event: e.Event, looked: e.Looked) -> 
         )  # fmt: skip
         return
     pairs = [
-        *differing("verdict", *(_numbers(one) for one in (told[0], verdict))),
-        *differing("state", *(one.model_dump(mode="json") for one in (told[1], state))),
+        *differing("verdict", _numbers(told[0]), _numbers(verdict), within=within),
+        *differing("state", *(one.model_dump(mode="json") for one in (told[1], state)), within=within),
     ]
     found.differences += [
         Difference(seq=event.seq, look=looked.look, what=what, recorded=recorded, recomputed=recomputed)

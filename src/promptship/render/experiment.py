@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from promptship.canary.because import in_unit
@@ -13,7 +14,7 @@ from promptship.release.plan import is_mean
 from promptship.render import svg
 from promptship.render.table import aligned, markdown
 
-HEADER: Final = ("arm", "metric", "stable", "arm's", "difference", "relative", "says")
+EFFECTS: Final = ("arm", "metric", "stable", "arm's", "difference", "relative", "says")
 _WIDTH, _LEFT, _RIGHT = 1100, 270, 730
 _ROW: Final = 40
 _WIDEST: Final = 3.0
@@ -25,7 +26,7 @@ def experiment_text(found: Experiment) -> str:
     """For a terminal."""
     lines = [_title(found), ""]
     lines += (
-        aligned([HEADER, *(_row(one) for one in found.effects)])
+        aligned([EFFECTS, *(effect_row(one) for one in found.effects)])
         if found.effects
         else ["no look has been taken"]
     )
@@ -34,7 +35,7 @@ def experiment_text(found: Experiment) -> str:
 
 def experiment_markdown(found: Experiment) -> str:
     """For a pull request or a page."""
-    table = markdown(HEADER, [_row(one) for one in found.effects])
+    table = markdown(EFFECTS, [effect_row(one) for one in found.effects])
     return "\n\n".join([f"## {_title(found)}", table, *about(found)]) + "\n"
 
 
@@ -57,7 +58,8 @@ def _title(found: Experiment) -> str:
     return f"{found.release_id} of {found.prompt} ({found.phase.replace('_', ' ')}), {plural(found.looks, 'look')}"
 
 
-def _row(one: MetricEffect) -> tuple[str, ...]:
+def effect_row(one: MetricEffect) -> tuple[str, ...]:
+    """One metric of one arm, under `EFFECTS`."""
     effect = one.effect
     name = metric_name(one)
     if effect is None:
@@ -130,7 +132,13 @@ def says(one: MetricEffect, effect: Effect) -> str:
 
 def experiment_chart(found: Experiment) -> str:
     """The relative effects with their intervals: a self-contained SVG."""
-    shown = [(one, one.effect) for one in found.effects if one.effect is not None]
+    how = f"how much more or less, relative to stable; bars hold with {percent(1 - found.alpha)} certainty at any time"
+    return chart(f"{found.prompt}: the candidate against stable", how, found.effects)
+
+
+def chart(title: str, how: str, effects: Sequence[MetricEffect], *, other: str = "") -> str:
+    """Relative effects with their intervals. `other`: name of the control where there are several arms, which are named then."""
+    shown = [(one, one.effect) for one in effects if one.effect is not None]
     reach = _reach([effect.relative for _, effect in shown])
     y = 104.0
     bottom = y + len(shown) * _ROW
@@ -139,8 +147,8 @@ def experiment_chart(found: Experiment) -> str:
         return _LEFT + (_RIGHT - _LEFT) * (min(max(value, -reach), reach) + reach) / (2 * reach)
 
     parts = [
-        svg.text(24, 34, f"{found.prompt}: the candidate against stable", size=18, bold=True),
-        svg.text(24, 56, f"how much more or less, relative to stable; bars hold with {percent(1 - found.alpha)} certainty at any time", colour=svg.MUTED),
+        svg.text(24, 34, title, size=18, bold=True),
+        svg.text(24, 56, how, colour=svg.MUTED),
     ]  # fmt: skip
     step = next((step for step in _STEPS if reach / step <= 5), _STEPS[-1])  # noqa: PLR2004 - five ticks a side
     for number in range(-math.floor(reach / step), math.floor(reach / step) + 1):
@@ -151,9 +159,9 @@ def experiment_chart(found: Experiment) -> str:
         words = signed(number * step) if number else "same"
         parts.append(svg.text(x, y - 20, words, anchor="middle", size=12, colour=svg.MUTED))
     for one, effect in shown:
-        parts += _mark(one, effect, at, y)
+        parts += _mark(one, effect, at, y, other)
         y += _ROW
-    return svg.document(_WIDTH, bottom + 24, f"{found.prompt}: effects", parts)
+    return svg.document(_WIDTH, bottom + 24, title, parts)
 
 
 def _reach(intervals: list[Interval]) -> float:
@@ -161,17 +169,19 @@ def _reach(intervals: list[Interval]) -> float:
     return min(max([0.05, *ends]) * 1.1, _WIDEST)
 
 
-def _mark(one: MetricEffect, effect: Effect, at: object, y: float) -> list[str]:
+def _mark(one: MetricEffect, effect: Effect, at: object, y: float, other: str) -> list[str]:
     assert callable(at)  # noqa: S101
     found, word = effect.relative, says(one, effect)
     told = _absolute(one.metric, effect.absolute) if found.estimate is None else relative(found)
     colour = {"worse": svg.STOP, "better": svg.GO}.get(word, svg.MUTED)
     parts = [
-        svg.text(_LEFT - 14, y + 10, metric_name(one), anchor="end"),
+        svg.text(
+            _LEFT - 14, y + 10, f"{one.arm}: {metric_name(one)}" if other else metric_name(one), anchor="end"
+        ),
         svg.text(
             _LEFT - 14,
             y + 25,
-            f"stable {_value(one.metric, effect.values[1])}",
+            f"{other or 'stable'} {_value(one.metric, effect.values[1])}",
             anchor="end",
             size=11,
             colour=svg.MUTED,

@@ -19,6 +19,7 @@ from starlette.routing import Mount, Route
 from promptship.adapters.scorer_state import read_state
 from promptship.adapters.scorer_state import told as scoring_told
 from promptship.adapters.secrets import gateway_token
+from promptship.adapters.slack import SlackTalk, talk_for
 from promptship.errors import ConfigError, Problem, PromptshipError
 from promptship.lifecycle.app import App
 from promptship.lifecycle.sampling import Samplings
@@ -27,10 +28,13 @@ from promptship.server import hooks, pages, releases, routes, slack
 from promptship.server.access import RequireToken
 from promptship.server.answers import on_crash, on_http_error, on_promptship_error
 from promptship.server.feed import RouteBroadcast
+from promptship.server.openapi import serve_document
 from promptship.server.plane import Plane, plane
 
 
-def create_app(app: App, *, token: str, secret: bytes, slack_secret: str | None = None) -> Starlette:
+def create_app(
+    app: App, *, token: str, secret: bytes, slack_secret: str | None = None, talk: SlackTalk | None = None
+) -> Starlette:
     """The control plane over these ports.
 
     Args:
@@ -38,6 +42,7 @@ def create_app(app: App, *, token: str, secret: bytes, slack_secret: str | None 
         token: bearer token of the API and of the dashboard's sign-in.
         secret: key of the hook's signatures and of browser sessions.
         slack_secret: Slack's signing secret; None: from the environment variable that the settings name.
+        talk: how people are talked to in Slack; None: with the bot token of the environment.
 
     Raises:
         ConfigError: an empty token or secret, with which everybody could come in.
@@ -47,10 +52,13 @@ def create_app(app: App, *, token: str, secret: bytes, slack_secret: str | None 
     if slack_secret is None:
         slack_secret = os.environ.get(app.settings.slack.signing_secret_env, "")
     keep_secret(token, secret.decode("utf-8", "replace"), slack_secret)
-    built = Plane(app, token, secret, slack_secret, RouteBroadcast(app.routes, complete=Samplings(app).add))
+    broadcast = RouteBroadcast(app.routes, complete=Samplings(app).add)
+    talk = talk or talk_for(app.settings, os.environ)
+    built = Plane(app, token, secret, slack_secret, broadcast, talk)
     asgi = Starlette(
         routes=[
             Route("/healthz", healthz, methods=["GET"]),
+            Route("/openapi.json", serve_document, methods=["GET"]),
             *hooks.ROUTES,
             *slack.ROUTES,
             *pages.ROUTES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from promptship.adapters.slack import Seen, SlackTalk
 from promptship.lifecycle.app import App
 from promptship.server.feed import RouteBroadcast
 
@@ -19,6 +21,7 @@ _log = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
+REFUSALS_TOLD_S: Final = 60.0
 DRAIN_S_MAX: Final = 10.0
 """How long work that outlives its request may take when the server stops."""
 
@@ -35,6 +38,12 @@ class Plane:
     slack_secret: str
     """Slack's signing secret; empty: clicks are refused."""
     broadcast: RouteBroadcast
+    talk: SlackTalk
+    """Modals, and words for one person."""
+    seen: Seen = field(default_factory=Seen)
+    """What Slack has sent lately: a request that comes again is a replay."""
+    _refusals: int = 0
+    _refusals_told_at: float = float("-inf")
     _work: set[asyncio.Task[None]] = field(default_factory=set)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -42,6 +51,14 @@ class Plane:
         task = asyncio.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._done)
+
+    def refused(self, why: str) -> None:
+        """Note that a request was not Slack's: in the log, and there at most once a minute, however many come."""
+        self._refusals += 1
+        now = time.monotonic()
+        if now - self._refusals_told_at >= REFUSALS_TOLD_S:
+            _log.warning("%d requests were not Slack's; the last: %s", self._refusals, why)
+            self._refusals, self._refusals_told_at = 0, now
 
     async def drain(self) -> None:
         """Wait for what still goes on, but not for ever."""

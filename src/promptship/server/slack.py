@@ -1,86 +1,54 @@
-"""`/slack/interactions`: a click on an approval card becomes a decision in the ledger."""
+"""`/slack/interactions` and `/slack/commands`: Slack over HTTP. Only what Slack signed, lately, and once, is acted on."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from promptship.adapters.slack import Click, answer_privately, read_click, verify_slack
-from promptship.errors import PromptshipError, Refused, Unavailable
-from promptship.lifecycle.app import App
-from promptship.lifecycle.approval import approve, reject
-from promptship.render.redact import redact
-from promptship.render.table import clipped
+from promptship.adapters.slack import form_in, payload_in, verify_slack
+from promptship.errors import Refused
 from promptship.server.answers import unauthorized
 from promptship.server.bodies import read_body
-from promptship.server.cards import refresh_cards
-from promptship.server.plane import Plane, plane, threaded
+from promptship.server.plane import Plane, plane
+from promptship.server.slack_actions import Answer, act, obey
 
 _log = logging.getLogger(__name__)
-
-ANSWER_S_MAX: Final = 2.0
-"""Slack shows an error after 3 s. Usually the decision is in the ledger before we answer; a slow ledger is not waited for."""
 
 
 async def interactions(request: Request) -> Response:
     """200 for every genuine interaction; what became of it is shown on the card, or to the person who clicked."""
+    return await _genuine(request, payload_in, act)
+
+
+async def commands(request: Request) -> Response:
+    """200 with an answer that only the person who typed the command sees."""
+    return await _genuine(request, form_in, obey)
+
+
+async def _genuine(
+    request: Request,
+    read: Callable[[bytes], dict[str, Any]],
+    handle: Callable[[Plane, Mapping[str, Any]], Awaitable[Answer]],
+) -> Response:
     here, body = plane(request), await read_body(request)
-    headers = request.headers
+    headers, now = request.headers, here.app.clock.now()
+    signature = headers.get("x-slack-signature", "")
     try:
-        verify_slack(
-            here.slack_secret, headers.get("x-slack-request-timestamp", ""), body,
-            headers.get("x-slack-signature", ""), here.app.clock.now(),
-        )  # fmt: skip
+        verify_slack(here.slack_secret, headers.get("x-slack-request-timestamp", ""), body, signature, now)
+        here.seen.once(signature, now)
     except Refused as refusal:
+        here.refused(str(refusal))
         return unauthorized(str(refusal))
-    click = read_click(body)
-    if click is not None:
-        decided = asyncio.Event()
-        here.later(_handle(here, click, decided))
-        try:
-            await asyncio.wait_for(decided.wait(), ANSWER_S_MAX)
-        except TimeoutError:
-            _log.info("the decision on release %s takes longer than Slack waits", click.release_id)
-    return Response(status_code=200)
+    answer = await handle(here, read(body))
+    return Response(status_code=200) if answer is None else JSONResponse(answer)
 
 
-async def _handle(here: Plane, click: Click, decided: asyncio.Event) -> None:
-    try:
-        refusal = await threaded(_decide, here.app, click)
-    finally:
-        decided.set()
-    if refusal:
-        await threaded(_explain, here.app, click, refusal)
-    else:
-        await threaded(refresh_cards, here.app, click.release_id)
-
-
-def _decide(app: App, click: Click) -> str:
-    """Write the decision down; returns why it did not count, empty when it did."""
-    decide = approve if click.approve else reject
-    reason = "" if click.approve else f"rejected in Slack by {redact(clipped(click.name, 80))}"
-    try:
-        decide(app, click.release_id, who=click.user, via="slack", seq=click.seq, reason=reason)
-    except Unavailable as error:
-        return f"Your decision could not be written down; please click again. ({error})"
-    except PromptshipError as error:
-        return f"Your decision did not count: {error}"
-    except Exception:  # noqa: BLE001 - the person who clicked is owed an answer
-        _log.exception("a decision on release %s failed", click.release_id)
-        return "Your decision could not be written down: something went wrong here, the log has the details."
-    return ""
-
-
-def _explain(app: App, click: Click, refusal: str) -> None:
-    try:
-        answer_privately(click, refusal, base_url=app.settings.slack.base_url)
-    except PromptshipError as error:
-        _log.warning("could not tell %s why a decision did not count: %s", click.user, error)
-
-
-ROUTES: Final = [Route("/slack/interactions", interactions, methods=["POST"])]
+ROUTES: Final = [
+    Route("/slack/interactions", interactions, methods=["POST"]),
+    Route("/slack/commands", commands, methods=["POST"]),
+]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from promptship.release.duration import Duration
 from promptship.settings.section import Port, Section, Sha256
+
+_PROMPT = r"^[a-z0-9][a-z0-9._-]{0,99}$"
+"""Names of prompts, and of applications."""
 
 
 class TelemetrySettings(Section):
@@ -43,6 +46,20 @@ class ServerSettings(Section):
     """How people and gateways reach it; empty: http://host:port."""
 
 
+class ApplicationSettings(Section):
+    """An application that may use the gateway."""
+
+    key_sha256: Sha256
+    """Of its key, in hex."""
+    prompts: Annotated[tuple[Annotated[str, Field(pattern=_PROMPT)], ...], Field(min_length=1)] | None = None
+    """Prompts it may use; none named: all."""
+
+
+def _application(given: Any) -> Any:
+    """A text alone is the hash of the key."""
+    return {"key_sha256": given} if isinstance(given, str) else given
+
+
 class GatewaySettings(Section):
     """Data plane."""
 
@@ -61,10 +78,14 @@ class GatewaySettings(Section):
     """For a request's head to arrive, seconds."""
     body_timeout: Duration = 30.0
     """For a request's body to arrive, seconds."""
-    applications: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")], Sha256] = Field(
-        default={}
-    )
-    """Name of an application -> sha256 of its key; empty: nobody is asked who he is."""
+    applications: dict[
+        Annotated[str, Field(pattern=_PROMPT)],
+        Annotated[
+            ApplicationSettings,
+            BeforeValidator(_application, json_schema_input_type=Sha256 | ApplicationSettings),
+        ],
+    ] = Field(default={})
+    """Name of an application -> sha256 of its key, or a table with it and the prompts; empty: nobody is asked who he is."""
     prompt_ids: dict[str, Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}(@[0-9a-f]{6,64})?$")]] = (
         Field(default={})
     )

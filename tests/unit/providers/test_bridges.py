@@ -222,7 +222,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     st.sampled_from(["responses", "messages"]),
     st.dictionaries(st.sampled_from(sorted({*RESPONSE, *MESSAGE} - {"stream"})), JSON, max_size=4),
@@ -286,7 +286,7 @@ def stream_of(said: dict[str, Any]) -> bytes:
         begun = {**call, "index": index, "function": {"name": "find", "arguments": arguments[:3]}}
         rest = {"index": index, "function": {"arguments": arguments[3:]}}
         deltas += [{"tool_calls": [begun]}, {"tool_calls": [rest]}]
-    chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    chunks: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
     chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": said["finish"]}]})
     chunks.append({"choices": [], "usage": USAGE})
     head = {"id": "1", "created": 5, "model": "m-1"}
@@ -317,7 +317,7 @@ def without_refusal_and_text(said: dict[str, Any]) -> dict[str, Any]:
     return said | {"refusal": None} if said["text"] else said
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(ANSWERS, st.lists(st.integers(1, 200), max_size=6))
 def test_a_response_is_the_same_whole_and_streamed(said: dict[str, Any], cuts: list[int]) -> None:
     said = without_refusal_and_text(said)
@@ -348,7 +348,7 @@ def test_a_response_is_the_same_whole_and_streamed(said: dict[str, Any], cuts: l
     assert (reading.usage.tokens_in, reading.usage.tokens_out, reading.usage.cached) == (9, 4, 2)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(ANSWERS, st.lists(st.integers(1, 200), max_size=6))
 def test_a_message_is_the_same_whole_and_streamed(said: dict[str, Any], cuts: list[int]) -> None:
     said = without_refusal_and_text(said)

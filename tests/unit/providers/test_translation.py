@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptship.adapters.providers.targets import Spoken, Targets
-from promptship.adapters.providers.translation import Untranslatable, asked, refused
+from promptship.adapters.providers.translation import asked, refused
 from promptship.adapters.providers.translation_streams import AnthropicStream, BedrockStream, GeminiStream
+from promptship.adapters.providers.untranslatable import Untranslatable
 from promptship.gateway.reading_chat import ChatReader, read_completion
 from promptship.settings import ProviderSettings
 from tests.support.bedrock_frames import CONVERSED_EVENTS, USED_EVENTS, frame

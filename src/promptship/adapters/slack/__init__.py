@@ -1,7 +1,36 @@
-"""Slack: cards that ask, clicks that answer. The only place that imports slack_sdk."""
+"""Slack: cards that ask, clicks that answer, threads that follow. The only place that imports slack_sdk."""
 
 from promptship.adapters.slack.approvals import SlackApprovals, approvals_for
-from promptship.adapters.slack.interaction import Click, answer_privately, read_click
+from promptship.adapters.slack.interaction import (
+    Click,
+    Command,
+    Rejection,
+    answer_privately,
+    form_in,
+    payload_in,
+    read_command,
+    read_interaction,
+)
+from promptship.adapters.slack.modal import REASON, reject_view
+from promptship.adapters.slack.replay import Seen
 from promptship.adapters.slack.signature import verify_slack
+from promptship.adapters.slack.talk import SlackTalk, talk_for
 
-__all__ = ["Click", "SlackApprovals", "answer_privately", "approvals_for", "read_click", "verify_slack"]
+__all__ = [
+    "REASON",
+    "Click",
+    "Command",
+    "Rejection",
+    "Seen",
+    "SlackApprovals",
+    "SlackTalk",
+    "answer_privately",
+    "approvals_for",
+    "form_in",
+    "payload_in",
+    "read_command",
+    "read_interaction",
+    "reject_view",
+    "talk_for",
+    "verify_slack",
+]

@@ -14,11 +14,14 @@ from promptship.render.card import FENCE
 
 APPROVE: Final = "promptship_approve"
 REJECT: Final = "promptship_reject"
+ROLL_BACK: Final = "promptship_roll_back"
+OPEN: Final = "promptship_open"
 
 BLOCKS_MAX: Final = 50
 SECTION_LENGTH_MAX: Final = 3000
 HEADER_LENGTH_MAX: Final = 150
 FALLBACK_LENGTH_MAX: Final = 3000
+URL_LENGTH_MAX: Final = 3000
 PREFORMATTED_LENGTH_MAX: Final = 6000
 """Slack names no limit for preformatted text; this keeps a message well under its total."""
 
@@ -33,26 +36,26 @@ def blocks(card: Card) -> list[Block]:
             "type": "header",
             "text": {
                 "type": "plain_text",
-                "text": _clip(card.title, HEADER_LENGTH_MAX) or "Release",
+                "text": clip(card.title, HEADER_LENGTH_MAX) or "Release",
                 "emoji": False,
             },
         }
     ]
     body = list(_evidence(card.lines))
     if card.diff.strip():
-        body += [_section("*What changed*"), *_change(card.diff)]
-    foot = [_buttons(card)] if card.ask else []
+        body += [section("*What changed*"), *_change(card.diff)]
+    foot = _buttons(card)
     if card.outcome:
-        foot = [_section(f"*{escape(card.outcome)}*"), *foot]
+        foot = [section(f"*{escape(card.outcome)}*"), *foot]
     room = BLOCKS_MAX - len(head) - len(foot)
     if len(body) > room:
-        body = [*body[: room - 1], _section("_There is more: see the release's page._")]
+        body = [*body[: room - 1], section("_There is more: see the release's page._")]
     return [*head, *body, *foot]
 
 
 def fallback(card: Card) -> str:
     """What notifications and screen readers show."""
-    return _clip(escape(f"{card.title} {card.outcome}".strip()), FALLBACK_LENGTH_MAX)
+    return clip(escape(f"{card.title} {card.outcome}".strip()), FALLBACK_LENGTH_MAX)
 
 
 def escape(text: str) -> str:
@@ -74,7 +77,7 @@ def _evidence(lines: Iterable[str]) -> Iterator[Block]:
         if preformatted:
             yield _preformatted(text)
         else:
-            yield from (_section(part) for part in _parts(escape(text).replace("**", "*")))
+            yield from (section(part) for part in _parts(escape(text).replace("**", "*")))
 
 
 def _change(diff: str) -> Iterator[Block]:
@@ -93,7 +96,7 @@ def _change(diff: str) -> Iterator[Block]:
         elif opening:
             fence = opening[1]
         elif line.strip():
-            yield _section(escape(line).replace("**", "*"))
+            yield section(escape(line).replace("**", "*"))
     if inside:
         yield _preformatted("\n".join(inside))
 
@@ -102,7 +105,7 @@ def _parts(text: str) -> Iterator[str]:
     """Whole lines, at most a section's length each; a longer line is cut."""
     part = ""
     for line in text.split("\n"):
-        fitting = _clip(line, SECTION_LENGTH_MAX)
+        fitting = clip(line, SECTION_LENGTH_MAX)
         if part and len(part) + 1 + len(fitting) > SECTION_LENGTH_MAX:
             yield part
             part = fitting
@@ -112,40 +115,55 @@ def _parts(text: str) -> Iterator[str]:
         yield part
 
 
-def _section(text: str) -> Block:
+def section(text: str) -> Block:
+    """A paragraph of Slack's markup."""
     # verbatim: Slack makes no links, channels or mentions out of words.
     return {
         "type": "section",
-        "text": {"type": "mrkdwn", "text": _clip(text, SECTION_LENGTH_MAX), "verbatim": True},
+        "text": {"type": "mrkdwn", "text": clip(text, SECTION_LENGTH_MAX), "verbatim": True},
     }
 
 
 def _preformatted(text: str) -> Block:
     """Rich text is data, not markup: nothing in it is parsed."""
-    element = {"type": "text", "text": _clip(text.strip("\n"), PREFORMATTED_LENGTH_MAX) or " "}
+    element = {"type": "text", "text": clip(text.strip("\n"), PREFORMATTED_LENGTH_MAX) or " "}
     return {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [element]}]}
 
 
-def _buttons(card: Card) -> Block:
+def _buttons(card: Card) -> list[Block]:
     value = orjson.dumps({"release_id": card.release_id, "seq": card.seq}).decode()
-    approve = _button("Approve", APPROVE, "primary", value)
-    reject = _button("Reject", REJECT, "danger", value)
-    reject["confirm"] = {
-        "title": {"type": "plain_text", "text": "Reject this release?"},
-        "text": {"type": "plain_text", "text": "The stable version gets all traffic back at once."},
-        "confirm": {"type": "plain_text", "text": "Reject"},
-        "deny": {"type": "plain_text", "text": "Go back"},
+    elements = []
+    if card.ask:
+        elements += [
+            _button("Approve", APPROVE, value=value, style="primary"),
+            _button("Reject", REJECT, value=value, style="danger"),
+        ]
+    if card.undo:
+        elements.append(roll_back_button(value))
+    if card.url and len(card.url) <= URL_LENGTH_MAX:
+        elements.append(_button("Open", OPEN, url=card.url))
+    return [{"type": "actions", "block_id": "promptship", "elements": elements}] if elements else []
+
+
+def roll_back_button(value: str) -> Block:
+    """Asks before it does anything: it stands there for days."""
+    button = _button("Roll back", ROLL_BACK, value=value, style="danger")
+    button["confirm"] = {
+        "title": {"type": "plain_text", "text": "Roll this release back?"},
+        "text": {"type": "plain_text", "text": "The version before it serves everybody again, at once."},
+        "confirm": {"type": "plain_text", "text": "Roll back"},
+        "deny": {"type": "plain_text", "text": "Leave it"},
         "style": "danger",
     }
-    return {"type": "actions", "block_id": "promptship", "elements": [approve, reject]}
+    return button
 
 
-def _button(text: str, action: str, style: str, value: str) -> Block:
+def _button(text: str, action: str, **more: str) -> Block:
     label = {"type": "plain_text", "text": text, "emoji": False}
-    return {"type": "button", "text": label, "action_id": action, "style": style, "value": value}
+    return {"type": "button", "text": label, "action_id": action, **more}
 
 
-def _clip(text: str, length_max: int) -> str:
+def clip(text: str, length_max: int) -> str:
     """At most `length_max` UTF-16 units, which is how Slack counts; an escaped character is not cut in two."""
     if _units(text) <= length_max:
         return text

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from promptship.errors import ConfigError, Problem, Unavailable
+from promptship.errors import ConfigError, Problem, PromptshipError, Unavailable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -39,7 +40,7 @@ class Lake:
         Raises:
             Unavailable: the disk is full, or the remote store does not answer.
         """
-        try:
+        with self._told():
             if self.is_local:
                 return self._publish_here(duck, select, Path(self.address(name)))
             with tempfile.TemporaryDirectory() as scratch:
@@ -48,31 +49,31 @@ class Lake:
                 # An object appears with its last byte, and nobody reads it before it is in the manifest.
                 self._filesystem().put_file(str(file), self.address(name))
                 return file.stat().st_size
-        except OSError as error:
-            raise Unavailable(f"history {self.place}: {error.strerror or error}") from error
 
     def remove(self, name: str) -> None:
         """Delete a file; one that is gone already is fine."""
-        try:
+        with self._told(), suppress(FileNotFoundError):
             if self.is_local:
                 Path(self.address(name)).unlink(missing_ok=True)
             else:
                 self._filesystem().rm_file(self.address(name))
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise Unavailable(f"history {self.place}: {error.strerror or error}") from error
 
-    def files(self) -> Iterator[tuple[str, datetime]]:
-        """Every file with the time it was written, where the store tells it."""
-        if self.is_local:
-            root = Path(self.place)
-            for path in root.rglob("*"):
-                if path.is_file():
-                    yield path.relative_to(root).as_posix(), datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            return
-        root = self._filesystem()._strip_protocol(self.place)  # noqa: SLF001 - fsspec's way to name a path
-        for path, facts in self._filesystem().find(self.place, detail=True).items():
+    def files(self) -> list[tuple[str, datetime]]:
+        """Every file with the time it was written, where the store tells it. Raises Unavailable."""
+        with self._told():
+            return list(self._found_here() if self.is_local else self._found_there())
+
+    def _found_here(self) -> Iterator[tuple[str, datetime]]:
+        root = Path(self.place)
+        for path in root.rglob("*"):
+            if path.is_file():
+                yield path.relative_to(root).as_posix(), datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+    def _found_there(self) -> Iterator[tuple[str, datetime]]:
+        store = self._filesystem()
+        store.invalidate_cache()  # others write there too
+        root = store._strip_protocol(self.place)  # noqa: SLF001 - fsspec's way to name a path
+        for path, facts in store.find(self.place, detail=True).items():
             written = facts.get("LastModified") or facts.get("created")
             if isinstance(written, float):
                 written = datetime.fromtimestamp(written, UTC)
@@ -81,6 +82,25 @@ class Lake:
                     path.removeprefix(f"{root}/"),
                     written if written.tzinfo else written.replace(tzinfo=UTC),
                 )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What disks and stores raise, as `Unavailable`."""
+        try:
+            yield
+        except PromptshipError:
+            raise
+        except OSError as error:
+            raise self._unavailable(error) from error
+        except Exception as error:
+            if self.is_local:
+                raise
+            # Every store's library has errors of its own.
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> Unavailable:
+        said = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+        return Unavailable(f"history {self.place}: {said}")
 
     def _publish_here(self, duck: DuckDBPyConnection, select: str, target: Path) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)

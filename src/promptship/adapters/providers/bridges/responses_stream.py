@@ -84,7 +84,9 @@ class ResponseStream(ChunkEvents):
 
     def _end(self) -> bytes:
         said = self._end_item()
-        if not self._output:  # an answer that says nothing is still a message
+        if all(
+            item["type"] == "reasoning" for item in self._output
+        ):  # an answer that says nothing is still a message
             said += self._more(_TEXT, "") + self._end_item()
         whole = ended(self._made, self._output, self._finish, self._usage)
         return said + self._told(f"response.{whole['status']}", response=whole)

@@ -1,0 +1,69 @@
+"""What an experiment with several arms has found, from its journal alone: every metric of every arm against the control."""
+
+from __future__ import annotations
+
+import math
+
+from promptship.canary import arms as k_arms
+from promptship.canary.arms import ArmState
+from promptship.canary.evidence import StageCounts
+from promptship.canary.experiment import ArmFound, ArmsFound, MetricEffect, arm_effects
+from promptship.canary.interval import ALPHA
+from promptship.lifecycle.experiment_looks import ratio_of, requests_of
+from promptship.lifecycle.experiment_record import ArmsExperiment
+
+
+def results(found: ArmsExperiment, *, alpha: float = ALPHA) -> ArmsFound:
+    """The effects as of the last look; intervals that are read at different times belong to one confidence sequence each."""
+    counts = _last_counts(found)
+    compared = found.arms[1:]
+    each = alpha / (max(len(compared), 1) * max(len(found.metrics), 1))
+    last = found.looks[-1] if found.looks else None
+    known = [one for one in counts.values() if one.assigned is not None]
+    said = (one for many in last["problems"].values() for one in many) if last else ()
+    return ArmsFound(
+        id=found.id, prompt=found.prompt, status=found.status.value, reason=found.reason, share=found.share,
+        began_at=found.began_at, risk=found.risk, approvers=found.approvers, required=found.required, looks=len(found.looks),
+        arms=tuple(_arm(found, number, counts) for number in range(len(found.arms))),
+        effects=tuple(effect for arm in compared for effect in _effects(found, arm.name, each)),
+        alpha=alpha, alpha_each=each,
+        ratio_e_value=math.exp(min(ratio_of(found, counts), 690.0)) if known else None,
+        ratio_threshold=1 / k_arms.ALPHA_RATIO, problems=tuple(dict.fromkeys(said)),
+    )  # fmt: skip
+
+
+def _last_counts(found: ArmsExperiment) -> dict[str, StageCounts]:
+    """Of every arm, as of the last look that had it."""
+    counts: dict[str, StageCounts] = {}
+    for look in found.looks:
+        counts |= {name: StageCounts.model_validate(one) for name, one in look["counts"].items()}
+    return counts
+
+
+def _arm(found: ArmsExperiment, number: int, counts: dict[str, StageCounts]) -> ArmFound:
+    arm = found.arms[number]
+    mine = counts.get(arm.name, StageCounts())
+    units = None
+    if mine.assigned is not None:
+        units = mine.assigned.candidate.requests + mine.assigned.stable.requests
+    return ArmFound(
+        name=arm.name, version=arm.version, commit=arm.commit, part=found.fractions[number], is_control=number == 0,
+        requests=requests_of(mine), units=units, dropped=found.dropped.get(arm.name, ""),
+    )  # fmt: skip
+
+
+def _effects(found: ArmsExperiment, arm: str, alpha: float) -> tuple[MetricEffect, ...]:
+    """From the looks that had the arm and whose telemetry could be trusted, with what the arm's watches have learned by the last."""
+    control = found.control.name
+    looks = [look for look in found.looks if arm in look["states"]]
+    if not looks:
+        return ()
+    sound = [look for look in looks if not look["problems"].get(arm) and not look["problems"].get(control)]
+    pairs = [
+        k_arms.paired(*(StageCounts.model_validate(look["counts"][name]) for name in (arm, control)))
+        for look in sound
+    ]
+    watches = ArmState.model_validate(looks[-1]["states"][arm]).watches
+    order = {metric: number for number, metric in enumerate(found.metrics)}
+    effects = arm_effects(arm, watches, pairs, alpha=alpha)
+    return tuple(sorted(effects, key=lambda one: order.get(one.metric, len(order))))

@@ -1,10 +1,13 @@
 """What telemetry costs: a row at the gateway, a tick of 10,000 rows on an empty and on a full database, and a look.
 
-Run: python benchmarks/bench_telemetry.py
+The databases are filled with the rollups and ids that so many requests leave behind; the requests themselves are not served.
+
+Run: python benchmarks/bench_telemetry.py [--history 1000000 10000000 100000000]
 """
 
 from __future__ import annotations
 
+import argparse
 import random
 import statistics
 import tempfile
@@ -59,6 +62,7 @@ def observation(number: int, *, spread_ms: int) -> dict[str, Any]:
         "latency_ms": DICE.lognormvariate(6.5, 0.5), "ttft_ms": None, "tokens_in": 210, "tokens_out": DICE.randint(40, 300),
         "cost_usd": 0.0005, "status": 200,
         "error": number % 50 == 0, "error_type": "", "refusal": number % 40 == 0, "streamed": False,
+        "decision": "in",
     }  # fmt: skip
 
 
@@ -91,7 +95,7 @@ def micros_per_write(directory: Path, records: list[Any]) -> tuple[float, float,
 
 
 def tick_cost(engine: Engine, directory: Path, *, spread_ms: int, rounds: int = 7) -> str:
-    """Median milliseconds, wall and CPU, of a tick that takes in 10,000 new rows."""
+    """Milliseconds, wall and CPU, of a tick that takes in 10,000 new rows."""
     measurements = SpoolMeasurements(engine, directory, Clock(), bucket_s=10.0)
     measurements.ingest()
     taken = []
@@ -99,13 +103,15 @@ def tick_cost(engine: Engine, directory: Path, *, spread_ms: int, rounds: int = 
         for turn in range(rounds):
             for number in range(turn * ROWS, (turn + 1) * ROWS):
                 writer.write(observation(number, spread_ms=spread_ms))
-            before = time.perf_counter(), time.process_time()
+            writer.maintain()  # what is written to the disk now is the gateway's cost, not the tick's
+            before = time.perf_counter(), time.thread_time()
             report = measurements.ingest()
-            taken.append((time.perf_counter() - before[0], time.process_time() - before[1]))
+            taken.append((time.perf_counter() - before[0], time.thread_time() - before[1]))
             assert report.observations == ROWS, report  # noqa: S101
     measurements.close()
-    wall, cpu = (statistics.median(times) * 1000 for times in zip(*taken[1:], strict=True))
-    return f"{wall:.0f} ms, of it {cpu:.0f} ms CPU"
+    wall, cpu = zip(*taken[1:], strict=True)
+    low, median = min(cpu) * 1000, statistics.median(cpu) * 1000
+    return f"{statistics.median(wall) * 1000:.0f} ms, of it {median:.0f} ms CPU (at best {low:.0f})"
 
 
 def compaction_rate(spool: Path, engine: Engine, here: Path) -> str:
@@ -191,6 +197,9 @@ def prefill(engine: Engine, requests: int) -> int:
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--history", type=int, nargs="+", default=[1_000_000, 10_000_000, 100_000_000])
+    histories = parser.parse_args().history
     table = Table("what", "measured", title=f"telemetry, ticks of {ROWS:,} rows, SQLite synchronous=FULL")
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
@@ -209,13 +218,13 @@ def main() -> None:
             "look, 70,000 requests in 70 s",
             f"{look_ms(engine, 'rel-0123456789ab', BEGAN + timedelta(hours=1)):.1f} ms",
         )
-        for requests in (1_000_000, 10_000_000, 100_000_000):
+        for requests in histories:
             engine = connect(f"sqlite:///{here / f'{requests}.db'}")
             migrate(engine)
             filled = prefill(engine, requests)
             table.add_row(
                 f"tick, history of {requests:,} requests",
-                f"{tick_cost(engine, here / f'spool-{requests}', spread_ms=10_000)} ({filled:,} rows)",
+                f"{tick_cost(engine, here / f'spool-{requests}', spread_ms=10_000)}; {filled:,} rows",
             )
         table.add_row(
             "tick, rows of 1 hour (backlog)", tick_cost(engine, here / "three", spread_ms=3_600_000, rounds=3)

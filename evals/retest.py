@@ -9,6 +9,7 @@ from typing import Final
 from promptship.evals.estimate import Price
 from promptship.evals.rows import Row
 from promptship.evals.verdict import Change, SuiteOutcome, SuiteVerdict
+from promptship.numbers import plural, points
 from promptship.release.retest import Result, Standing, SuiteResult
 
 CASES_NAMED_MAX: Final = 10
@@ -40,7 +41,7 @@ def suite_result(verdict: SuiteVerdict) -> SuiteResult:
         for kind in (Change.REGRESSED, Change.IMPROVED)
     }
     return SuiteResult(
-        suite=verdict.suite, standing=standing_of(verdict), because=verdict.because, cases=verdict.cases,
+        suite=verdict.suite, standing=standing_of(verdict), because=_because(verdict), cases=verdict.cases,
         trials=verdict.candidate.trials, current=None if verdict.stable is None else verdict.stable.pass_rate,
         new=verdict.candidate.pass_rate, difference=None if difference is None else difference.mean,
         low=None if difference is None else difference.low, margin=verdict.rules.margin,
@@ -65,12 +66,23 @@ def result_of(
     models = {"stable": current, "candidate": new}
     cost = {arm: _cost(rows, arm, model, price) for arm, model in models.items()}
     latency = {arm: _latency_ms(rows, arm) for arm in models}
-    because = "; ".join(f"{one.suite}: {one.because}" for one in suites if one.standing is standing)
+    named = [
+        one.because if len(suites) == 1 else f"{one.suite}: {one.because}"
+        for one in suites
+        if one.standing is standing
+    ]
     return Result(
-        prompt=prompt, version=version, standing=standing, because=because, suites=suites,
+        prompt=prompt, version=version, standing=standing, because="; ".join(named), suites=suites,
         cost_current=cost["stable"], cost_new=cost["candidate"], latency_ms_current=latency["stable"],
         latency_ms_new=latency["candidate"], spent_usd=_spent(rows),
     )  # fmt: skip
+
+
+def _because(verdict: SuiteVerdict) -> str:
+    difference = verdict.difference
+    if standing_of(verdict) is not Standing.BETTER or difference is None:
+        return verdict.because
+    return f"improvement: {points(difference.mean)} over {plural(difference.cases, 'case')}; at worst {points(difference.low)}"
 
 
 def _cost(rows: Iterable[Row], arm: str, model: str, price: Price) -> float | None:
@@ -90,7 +102,9 @@ def _cost(rows: Iterable[Row], arm: str, model: str, price: Price) -> float | No
 
 
 def _latency_ms(rows: Iterable[Row], arm: str) -> float | None:
-    known = [row.latency_ms for row in rows if row.arm == arm and not row.cached and row.latency_ms is not None]
+    known = [
+        row.latency_ms for row in rows if row.arm == arm and not row.cached and row.latency_ms is not None
+    ]
     return float(median(known)) if known else None
 
 

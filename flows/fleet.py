@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import logging
+import sys
+import threading
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+import httpx
 from prefect import get_client
+from prefect.cli import app as prefect_command
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
@@ -17,11 +23,13 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.workers.process import ProcessWorker
 
 from promptship import __version__
-from promptship.flows.runner import RELEASE_TAG, deployments
+from promptship.flows.runner import RELEASE_TAG, deployments, forgotten
+
+_log = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 30
 """Seconds between signs of life of a flow run; the worker's environment says so."""
@@ -36,12 +44,32 @@ async def install(pool: str) -> list[str]:
     async with get_client() as client:
         changed = await _pool(client, pool)
         ids: dict[str, UUID] = {}
-        for deployment in await deployments(pool):
+        wanted = await deployments(pool)
+        for deployment in wanted:
             ids[deployment.name], line = await _deploy(client, deployment)
             changed += line
         for automation in (_zombies(), _mend(ids["reconcile"])):
             changed += await _automate(client, automation)
+        of_triggers = [getattr(trigger, "name", None) for one in wanted for trigger in one.triggers]
+        for name in (ZOMBIES, MEND, *filter(None, of_triggers)):
+            await _only_one(client, name)
     return changed
+
+
+def work(pool: str, api_url: str, words: list[str]) -> None:
+    """Be Prefect's worker until a signal ends it; `words`: as of `prefect worker start`. An empty Prefect is set up again."""
+    threading.Thread(target=_keep_installed, args=(pool, api_url), name="forgotten", daemon=True).start()
+    sys.argv = ["prefect", "worker", "start", *words]
+    prefect_command()
+
+
+def _keep_installed(pool: str, api_url: str) -> None:
+    """The worker itself makes its pool again, but knows nothing of deployments."""
+    for _ in forgotten(api_url):
+        try:
+            _log.error("Prefect has lost its database: %s", "; ".join(asyncio.run(install(pool))))
+        except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+            _log.warning("Prefect does not take the deployments yet: %s", type(error).__name__)
 
 
 async def _pool(client: PrefectClient, pool: str) -> list[str]:
@@ -61,7 +89,7 @@ async def _deploy(client: PrefectClient, deployment: RunnerDeployment) -> tuple[
     """Deploying again would un-pause what somebody has paused, and start what it has missed meanwhile."""
     name = f"{deployment.flow_name}/{deployment.name}"
     deployment.version = _fingerprint(
-        deployment.entrypoint, deployment.work_pool_name, str(deployment.schedules)
+        deployment.entrypoint, deployment.work_pool_name, str(deployment.schedules), str(deployment.triggers)
     )
     try:
         there = await client.read_deployment_by_name(name)
@@ -79,8 +107,6 @@ async def _deploy(client: PrefectClient, deployment: RunnerDeployment) -> tuple[
 
 async def _automate(client: PrefectClient, wanted: AutomationCore) -> list[str]:
     found = await client.read_automations_by_name(wanted.name)
-    for doubled in found[1:]:
-        await client.delete_automation(doubled.id)
     if not found:
         await client.create_automation(wanted)
         return [f"automation {wanted.name!r} made"]
@@ -89,6 +115,14 @@ async def _automate(client: PrefectClient, wanted: AutomationCore) -> list[str]:
     wanted.enabled = found[0].enabled
     await client.update_automation(found[0].id, wanted)
     return [f"automation {wanted.name!r} changed"]
+
+
+async def _only_one(client: PrefectClient, name: str) -> None:
+    """Of two machines that set up at once both may have made it; whoever looks last sees both, and all keep the same one."""
+    found = await client.read_automations_by_name(name)
+    for doubled in sorted(found, key=lambda one: str(one.id))[1:]:
+        with suppress(ObjectNotFound):
+            await client.delete_automation(doubled.id)
 
 
 def _zombies() -> AutomationCore:

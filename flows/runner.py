@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 import httpx
@@ -20,6 +21,7 @@ from promptship.adapters.prefect_api import RELEASE, credentials
 from promptship.flows.housekeeping import housekeeping, reconcile
 from promptship.flows.release import release
 from promptship.flows.retest import models, retest
+from promptship.flows.review import review
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ RUNS_MAX: Final = 4
 TAG: Final = "promptship"
 RELEASE_TAG: Final = "promptship-release"
 """Of runs that move a release: when one ends early, others are asked to look after the release."""
+MODEL_CHANGED: Final = "promptship: prompts are re-tested when a model changes"
+"""Name of the automation."""
 LOST_EVERY_S: Final = 30.0
 """Seconds between looks whether Prefect still knows the deployments."""
 FORGOTTEN_EXIT: Final = 3
@@ -37,6 +41,7 @@ async def deployments(pool: str | None = None) -> list[RunnerDeployment]:
     """Every deployment, for workers of a pool or (None) for the runner. prefect.yaml says the same to `prefect deploy`."""
     return [
         await _deployment(release, pool, tags=[TAG, RELEASE_TAG]),
+        await _deployment(review, pool),
         await _deployment(reconcile, pool),
         await _deployment(housekeeping, pool, cron="17 * * * *"),
         await _deployment(models, pool, cron="41 * * * *"),
@@ -46,8 +51,8 @@ async def deployments(pool: str | None = None) -> list[RunnerDeployment]:
 
 def _model_changed() -> DeploymentEventTrigger:
     """Something new of a model starts the re-tests at once; the schedule finds them when the event is lost."""
-    match = {"prefect.resource.id": "promptship.model.*"}
-    return DeploymentEventTrigger(expect={"promptship.model.*"}, match=ResourceSpecification(match))
+    match = ResourceSpecification({"prefect.resource.id": "promptship.model.*"})
+    return DeploymentEventTrigger(name=MODEL_CHANGED, expect={"promptship.model.*"}, match=match)
 
 
 async def _deployment(flow: Flow[..., Any], pool: str | None, **options: Any) -> RunnerDeployment:
@@ -70,7 +75,14 @@ async def _run() -> None:
 
 
 def _leave_when_forgotten(api_url: str) -> None:
-    """End this process once a server that answers does not know our deployment: started again, it registers it again."""
+    """End this process when Prefect has lost its database: started again, it registers the flows again."""
+    for _ in forgotten(api_url):
+        _log.error("Prefect has lost its database: starting again to register the flows")
+        os._exit(FORGOTTEN_EXIT)  # a clean end would first try to cancel runs that nobody knows any more
+
+
+def forgotten(api_url: str) -> Iterator[None]:
+    """Yields whenever a server that answers does not know our deployment any more; never ends."""
     registered = False
     with httpx.Client(headers=credentials(None), timeout=10, trust_env=not is_loopback(api_url)) as client:
         while True:
@@ -81,7 +93,4 @@ def _leave_when_forgotten(api_url: str) -> None:
                 continue  # it is down; the runner waits for it
             registered = registered or status == httpx.codes.OK
             if registered and status == httpx.codes.NOT_FOUND:
-                _log.error("Prefect has lost its database: starting again to register the flows")
-                os._exit(
-                    FORGOTTEN_EXIT
-                )  # a clean end would first try to cancel runs that nobody knows any more
+                yield

@@ -28,7 +28,7 @@ from promptship.ports import Entry
 from promptship.tasks.retesting import Examined, examined
 
 TOPIC: Final = "drift:"
-LOOK, PROBED, UNPROBED = "look", "probed", "unprobed"
+LOOK, PROBED, UNPROBED, DRIFTED = "look", "probed", "unprobed", "drifted"
 _ANSWERERS_MAX: Final = 20
 
 
@@ -52,7 +52,10 @@ def _probe_is_due(app: App, one: Used) -> bool:
     if not app.settings.retest.probes:
         return False
     topic = model_use.topic_of(one.provider, one.model)
-    last = [*app.journal.entries(topic, kind=PROBED, limit=1), *app.journal.entries(topic, kind=UNPROBED, limit=1)]
+    last = [
+        *app.journal.entries(topic, kind=PROBED, limit=1),
+        *app.journal.entries(topic, kind=UNPROBED, limit=1),
+    ]
     every = timedelta(seconds=app.settings.retest.probe_every)
     return all(entry.at + every <= app.clock.now() for entry in last)
 
@@ -74,6 +77,7 @@ async def _probed(app: App, one: Used) -> list[Notice]:
             f"{evidence(_e(after.evidence.peak))} after {after.rounds} rounds); its prompts are re-tested"
         )
         notices.append(tell_of_drift(app, one, text, {"rounds": after.rounds}))
+        model_use.note(app, one, DRIFTED, {"rounds": after.rounds})
     model_use.note(app, one, PROBED, {"state": after.data(), "drifted": drifted})
     return notices
 
@@ -107,12 +111,10 @@ def _look_is_due(app: App, one: Used, prompt: str, version: str, every: timedelt
 
 
 def _signal_since(app: App, one: Used, at: datetime) -> bool:
+    """Somebody new answers, or the probes have noticed something."""
     topic = model_use.topic_of(one.provider, one.model)
-    answered = app.journal.entries(topic, kind=model_use.ANSWERED, limit=1)
-    probed = app.journal.entries(topic, kind=PROBED, limit=1)
-    return any(entry.at > at for entry in answered) or any(
-        entry.at > at and entry.data["drifted"] for entry in probed
-    )
+    kinds = (model_use.ANSWERED, DRIFTED)
+    return any(entry.at > at for kind in kinds for entry in app.journal.entries(topic, kind=kind, limit=1))
 
 
 def look_for_drift(app: App, one: Used, prompt: str, version: str) -> list[Notice]:
@@ -126,9 +128,7 @@ def look_for_drift(app: App, one: Used, prompt: str, version: str) -> list[Notic
     last = _last(app, prompt)
     seq = -1 if last is None else app.journal.entries(TOPIC + prompt, limit=1)[0].seq
     before = Drift(version=version, model=one.model) if last is None else _state(last, one, version)
-    work = examined(
-        app, f"drift-{prompt}-{seq + 1}", prompt, version, trials=app.settings.retest.trials
-    )
+    work = examined(app, f"drift-{prompt}-{seq + 1}", prompt, version, trials=app.settings.retest.trials)
     rows = asyncio.run(_asked(app, work))
     after = after_look(before, rows, salt=prompt)
     if after.looks == before.looks:
@@ -161,7 +161,9 @@ async def _asked(app: App, work: Examined) -> list[tuple[str, Row]]:
                 missing = [row.score.reason for row in ran.rows if isinstance(row.score, Unscored)]
                 # Which trials a budget leaves out does not hang on their answers: the others may be judged without them.
                 if len(missing) > work.rules.unscored_max * len(ran.rows) and BUDGET_SPENT not in missing:
-                    raise Unavailable(f"suite {suite.name}: {len(missing)} of {len(ran.rows)} trials have no score")
+                    raise Unavailable(
+                        f"suite {suite.name}: {len(missing)} of {len(ran.rows)} trials have no score"
+                    )
                 names = {case.id: f"{suite.name}/{case.id}@{case.digest[:8]}" for case in suite.cases}
                 rows += [(names[row.case], row) for row in ran.rows]
     finally:
@@ -192,4 +194,3 @@ def _said(prompt: str, state: Drift) -> str:
 
 def _e(log_e: float) -> float:
     return exp(min(log_e, 700.0))
-

@@ -25,8 +25,15 @@ def moving(release_id: str) -> Iterator[bool]:
     The lease spares double spending only: that nothing happens twice rests on the ledger's compare-and-set, so a run that loses
     its lease (a long pause of the machine) can do no harm.
     """
+    with holding(run_lease(release_id)) as mine:
+        yield mine
+
+
+@contextmanager
+def holding(name: str) -> Iterator[bool]:
+    """Hold a lease of the ledger while the block runs; False while somebody else holds it."""
     ledger, clock = app().ledger, app().clock
-    name, holder, ttl_s = run_lease(release_id), uuid4().hex, app().settings.watcher.run_lease
+    holder, ttl_s = uuid4().hex, app().settings.watcher.run_lease
     if not ledger.acquire(name, holder, ttl_s=ttl_s, at=clock.now()):
         yield False
         return
@@ -37,7 +44,7 @@ def moving(release_id: str) -> Iterator[bool]:
             try:
                 ledger.acquire(name, holder, ttl_s=ttl_s, at=clock.now())
             except PromptshipError as error:
-                _log.warning("could not renew the lease of release %s: %s", release_id, error)
+                _log.warning("could not renew lease %s: %s", name, error)
 
     renewing = threading.Thread(target=renew, name="lease", daemon=True)
     renewing.start()

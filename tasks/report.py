@@ -13,9 +13,10 @@ from typing import Final
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from promptship.evals.native import arm_facts, case_facts
-from promptship.evals.reports.markdown import report_markdown, to_markdown
+from promptship.evals.reports.markdown import LENGTH_MAX, report_markdown, to_markdown
 from promptship.evals.reports.model import Report
 from promptship.evals.reports.ordered import Ordered
+from promptship.evals.reports.totals import cost
 from promptship.evals.rows import Row, from_json, to_json
 from promptship.evals.score import Scored
 from promptship.evals.verdict import SuiteVerdict
@@ -84,9 +85,14 @@ def suite_markdown(work: Assignment, verdict: SuiteVerdict) -> str:
 
     The reasons stand in the rows, which only the machine has that asked: elsewhere it is the verdict alone.
     """
+    return suite_told(work, verdict)[0]
+
+
+def suite_told(work: Assignment, verdict: SuiteVerdict, *, length_max: int = LENGTH_MAX) -> tuple[str, str]:
+    """The same in at most `length_max` characters, and what the answers cost (empty: the rows are elsewhere)."""
     suite = next((one for one in work.suites if one.name == verdict.suite), None)
     if suite is None:
-        return redact(to_markdown(verdict))
+        return redact(to_markdown(verdict))[:length_max], ""
 
     def rows() -> Iterator[Row]:
         return (_without_secrets(row) for row in finished(work.directory, suite))
@@ -102,8 +108,9 @@ def suite_markdown(work: Assignment, verdict: SuiteVerdict) -> str:
         arms = (verdict.candidate, verdict.stable)
         judged = sum(arm.trials + arm.unscored for arm in arms if arm is not None)
         if ordered.summary.totals.rows != judged:
-            return redact(to_markdown(verdict))
-        return redact(report_markdown(report, ordered.summary))
+            return redact(to_markdown(verdict))[:length_max], ""
+        told = redact(report_markdown(report, ordered.summary, length_max=length_max))
+        return told, cost(ordered.summary.totals)
 
 
 def _without_secrets(row: Row) -> Row:

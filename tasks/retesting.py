@@ -35,7 +35,7 @@ from promptship.prompts.digest import from_canonical
 from promptship.prompts.load import load
 from promptship.prompts.model import Prompt
 from promptship.release.plan import Regression
-from promptship.release.retest import Result, Retest, Standing
+from promptship.release.retest import Proposal, Result, Retest, Standing
 from promptship.render.redact import redact
 from promptship.render.retest import told
 from promptship.settings import ModelSettings, Settings
@@ -123,7 +123,9 @@ def compare_models(app: App, retest: Retest, prompt: str, version: str) -> Resul
             raise
         because = f"no answer for {PATIENCE.days} days: {error}"
     named = redact(" ".join(because.split()))[:1000]
-    return Result(prompt=prompt, version=version, standing=Standing.CANNOT_TELL, because=f"{change.to}: {named}")
+    return Result(
+        prompt=prompt, version=version, standing=Standing.CANNOT_TELL, because=f"{change.to}: {named}"
+    )
 
 
 async def _compared(app: App, retest: Retest, prompt: str, version: str) -> Result:
@@ -173,8 +175,10 @@ def settings_for(settings: Settings, model: str, provider: str) -> Settings:
     return settings.model_copy(update={"models": models})
 
 
-def run_retest(app: App, retest: Retest) -> Retest:
+def run_retest(app: App, retest: Retest, *, report: bool = True) -> Retest:
     """Every prompt of a re-test that has no result yet, then proposals, then the report. Run again, it goes on where it stopped.
+
+    `report=False`: nobody is told but the caller.
 
     Raises:
         Unavailable: of prompts that could not be asked; the others are done.
@@ -186,19 +190,27 @@ def run_retest(app: App, retest: Retest) -> Retest:
             if key not in retest.results:
                 retest = retests.keep_result(app, retest, compare_models(app, retest, prompt, version))
             if key not in retest.proposals:
-                proposal = proposal_for(app, retest, retest.results[key])
-                retest = retests.keep_proposal(app, retest, proposal)
+                retest = retests.keep_proposal(app, retest, _proposal(app, retest, retest.results[key]))
         except PromptshipError as error:
             problems.append(error)
     if problems:
         raise Unavailable("; ".join(dict.fromkeys(str(error) for error in problems)))
-    return tell(app, retest)
+    return _tell(app, retest, report=report)
 
 
-def tell(app: App, retest: Retest) -> Retest:
+def _proposal(app: App, retest: Retest, result: Result) -> Proposal:
+    try:
+        return proposal_for(app, retest, result)
+    except Unavailable as error:
+        if app.clock.now() - retest.opened_at < PATIENCE:
+            raise
+        return Proposal(prompt=result.prompt, version=result.version, why_not=redact(str(error)))
+
+
+def _tell(app: App, retest: Retest, *, report: bool) -> Retest:
     """The report, once."""
     if retest.told_at is None:
-        if retest.results:
+        if report and retest.results:
             app.approvals.tell(None, told(retest))
         retests.close(app, retest)
     return retests.read(app, retest.id)

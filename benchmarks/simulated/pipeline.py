@@ -85,22 +85,23 @@ def fates(ended: Ended, release: Release) -> Fates:
     late = float(np.mean(ended.seconds[passed] > 1.5 * floor)) if passed.any() else 0.0
     middle, most = np.quantile(ended.seconds[these] / 60, [0.5, 0.9]).tolist()
     extra = ended.bad[these, 0] * release.effect / (1 + release.effect)
+    back, completed, asked = parts
     return Fates(
-        *parts, late, (middle, most), float(np.median(ended.requests[these])), float(np.median(extra))
-    )
+        back, completed, asked, late, (middle, most), float(np.median(ended.requests[these])), float(np.median(extra))
+    )  # fmt: skip
 
 
 PIPELINE = [
     # What statistics section 4 found for the same releases: completed %, or rolled back %, and minutes.
     (Release(0.1, 0.0), "97.3, 45/56", 95.0),
-    (Release(0.1, 0.05), "32 (68 rolled back, 49)", None),
-    (Release(0.1, 0.10), "<= 1; .3, 35/49", None),
+    (Release(0.1, 0.05), "32, 49", None),
+    (Release(0.1, 0.10), ".3, 35/49", None),
     (Release(0.1, 0.25), "0, 20/28", None),
     (Release(0.1, 0.50), "0, 13", None),
     (Release(0.1, 1.00), "0, 5", None),
     (Release(0.1, -0.10), "100, 40", None),
-    (Release(0.1, 0.0, FLAT), "58.7 (39 asked)", None),
-    (Release(0.1, 0.10, FLAT), "0 (37 asked)", None),
+    (Release(0.1, 0.0, FLAT), "58.7", None),
+    (Release(0.1, 0.10, FLAT), "0", None),
     (Release(0.05, 0.0), "96.7, 64", None),
     (Release(0.05, 0.10), "0, 59/88", None),
 ]
@@ -115,11 +116,11 @@ def pipeline(replications: int, rng: np.random.Generator) -> list[Row]:
         name = f"release, {100 * release.base:g} % {100 * release.effect:+.0f} %{margins}"
         parts = (found.completed, found.rolled_back, found.asked)
         cell = " ".join(f"{100 * part:.1f}" for part in parts)
-        rows.append((name, "completed, rolled back, asked %", cell, "-", "-", f"({reference})"))
+        rows.append((name, "completed, back, asked %", cell, "-", "-", f"({reference})"))
         minutes = "/".join(f"{number:,.0f}" for number in found.minutes)
         told = f"{minutes}, {found.exposed:,.0f}, {max(found.extra, 0):,.0f}"
-        rows.append((name, "minutes, exposed, extra bad", told, "-", "-", ""))
+        rows.append((name, "minutes, exposed, bad", told, "-", "-", ""))
         if in_time is not None:
             part = f"{100 * found.completed * (1 - found.late):.1f}"
-            rows.append((name, "completed within 1.5 dwells %", part, "-", "-", f">= {in_time:g}"))
+            rows.append((name, "within 1.5 dwells %", part, "-", "-", f">= {in_time:g}"))
     return rows

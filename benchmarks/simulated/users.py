@@ -28,7 +28,7 @@ class Users:
 
 
 def unit_sums(users: Users, requests: int, looks: list[int], rng: np.random.Generator) -> list[Ints]:
-    """One canary of `requests` candidate requests: per look size, the cumulative `SUMS` per look and arm."""
+    """One canary of `requests` candidate requests: per look size (multiples of the smallest), the cumulative `SUMS` per look and arm."""
     total = round(requests / SHARE)
     number = max(total // users.requests_each, 2)
     candidate = rng.random(number) < SHARE
@@ -43,16 +43,17 @@ def unit_sums(users: Users, requests: int, looks: list[int], rng: np.random.Gene
     bad = (rng.random(total) < rate[who]).astype(np.int64)
     before, bad_before = _earlier(who, bad)
     # What one more request adds to: units, n, s, n^2, s^2, n s.
-    added = np.stack(
-        [before == 0, np.ones_like(bad), bad, 2 * before + 1, bad * (2 * bad_before + 1), bad_before + bad + before * bad], 1
+    added = (
+        before == 0, np.ones_like(bad), bad, 2 * before + 1, bad * (2 * bad_before + 1), bad_before + bad + before * bad,
     )  # fmt: skip
-    mine = candidate[who][:, None]
-    arms = np.stack([np.cumsum(added * mine, 0), np.cumsum(added * ~mine, 0)], 1)
-    seen = arms[:, 0, 1]
-    return [
-        arms[np.minimum(np.searchsorted(seen, np.arange(look, requests + 1, look)), total - 1)]
-        for look in looks
-    ]
+    # Sums per block of the smallest look and arm; the other looks are made of whole blocks.
+    mine = candidate[who]
+    finest = min(looks)
+    blocks = requests // finest
+    cell = 2 * np.minimum((np.cumsum(mine) - mine) // finest, blocks) + ~mine
+    summed = np.stack([np.bincount(cell, more, 2 * blocks + 2)[: 2 * blocks] for more in added], 1)
+    arms = np.cumsum(summed.reshape(blocks, 2, len(SUMS)), 0).astype(np.int64)
+    return [arms[look // finest - 1 :: look // finest] for look in looks]
 
 
 def _earlier(who: Ints, bad: Ints) -> tuple[Ints, Ints]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from benchmarks.simulated.canary import ALPHA, HISTORY, Bets, Ints, Race, beta_law
@@ -46,19 +47,19 @@ class Answers:
 class Told:
     """What every look of one canary has been told, cumulative: histograms (looks, arms, bins) and `SUMS` of the bins (looks, arms, 6)."""
 
-    histograms: Ints
+    histograms: NDArray[np.int32]
     sums: Floats
 
 
 def bins_of(kind: str, place: Floats) -> Ints:
     """The bins of answers, from where they lie."""
     if kind == "score":
-        return np.searchsorted(_SCORE_ENDS, ndtr(-place)).astype(np.int64)
-    if kind == "cost":
-        return np.clip(np.floor(16 * place / np.log(2)) + 64, 0, len(_AMOUNTS) - 1).astype(np.int64)
-    return np.clip(np.floor(16 * _LATENCY_SIGMA * place / np.log(2)) + _MIDDLE, 0, 2 * _MIDDLE).astype(
-        np.int64
+        return np.asarray(np.searchsorted(_SCORE_ENDS, ndtr(-place)), dtype=np.int64)
+    sigma, middle, last = (
+        (1.0, 64, len(_AMOUNTS) - 1) if kind == "cost" else (_LATENCY_SIGMA, _MIDDLE, 2 * _MIDDLE)
     )
+    bins = np.floor(16 * sigma * place / np.log(2)) + middle
+    return np.asarray(np.clip(bins, 0, last), dtype=np.int64)
 
 
 def canary(
@@ -89,7 +90,7 @@ def canary(
         counted = np.bincount(cell * width + bins, minlength=(cells + 2) * width)[: cells * width]
         histograms = np.cumsum(counted.reshape(-1, 2, width), 0).astype(np.int32)
         added = [np.bincount(cell, more, cells + 2)[:cells] for more in _added(who, order, bins)]
-        sums = np.cumsum(np.stack(added, 1).reshape(-1, 2, len(SUMS)), 0)
+        sums = np.cumsum(np.stack(added, 1).reshape(-1, 2, len(SUMS)), 0).astype(np.float64)
         at = [slice(look // finest - 1, None, look // finest) for look in looks]
         found[kind] = [Told(histograms[these], sums[these]) for these in at]
     return found

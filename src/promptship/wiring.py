@@ -14,6 +14,7 @@ from promptship.adapters.clock import SystemClock
 from promptship.adapters.database import connect, migrate
 from promptship.adapters.git import GitRepository
 from promptship.adapters.git_propose import GitProposals
+from promptship.adapters.hosts import hosts_for, remote_for
 from promptship.adapters.ledger.sql_journal import SqlJournal
 from promptship.adapters.ledger.sql_ledger import SqlLedger
 from promptship.adapters.ledger.sql_outbox import SqlOutbox
@@ -23,7 +24,7 @@ from promptship.adapters.prefect_api import PrefectOrchestrator
 from promptship.adapters.providers import HttpModels
 from promptship.adapters.providers.catalogue import HttpCatalogue
 from promptship.adapters.secrets import Secrets, private_directory
-from promptship.adapters.slack import approvals_for
+from promptship.adapters.slack import approvals_for, client_for, thread_for
 from promptship.adapters.telemetry import History, Lake, SpoolMeasurements
 from promptship.errors import ConfigError, Problem
 from promptship.lifecycle.announcing import Sink
@@ -68,11 +69,12 @@ def build(settings: Settings) -> App:
         measurements=measurements,
         models=HttpModels(settings.providers, settings.models, os.environ),
         approvals=approvals_for(settings, os.environ),
-        repository=GitRepository((settings.root / settings.repository.url).resolve()),
+        repository=GitRepository(settings.clone, remote=remote_for(settings, os.environ)),
         orchestrator=PrefectOrchestrator(settings.prefect_api_url),
         clock=clock,
         catalogue=HttpCatalogue(settings.providers, os.environ),
-        proposals=GitProposals((settings.root / settings.repository.url).resolve(), remote=settings.retest.remote),
+        proposals=_proposals(settings),
+        hosts=hosts_for(settings, os.environ),
         close=close,
     )
 
@@ -85,7 +87,7 @@ def sinks(app: App) -> list[Sink]:
     """
     settings, env = app.settings, os.environ
     here = settings.server_url
-    found: list[Sink] = []
+    found: list[Sink] = thread_for(app, client_for(settings, env))
     if settings.prefect.events:
         found.append(PrefectEvents(settings.prefect_api_url, server_url=here))
     if settings.otel.endpoint:
@@ -109,6 +111,14 @@ def sinks(app: App) -> list[Sink]:
         )
     found += [Webhook(one, secret=env.get(one.secret_env, ""), server_url=here) for one in settings.webhooks]
     return found
+
+
+def _proposals(settings: Settings) -> GitProposals | None:
+    """None: the repository is a mirror, and nothing may be pushed to what it mirrors."""
+    mirrored = remote_for(settings, os.environ)
+    if mirrored is not None and not settings.retest.remote:
+        return None
+    return GitProposals(settings.clone, remote=mirrored or settings.retest.remote)
 
 
 @contextmanager

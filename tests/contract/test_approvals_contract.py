@@ -9,11 +9,15 @@ from slack_sdk import WebClient
 
 from promptship.adapters.memory.approvals import MemoryApprovals
 from promptship.adapters.slack import SlackApprovals, approvals_for
+from promptship.adapters.slack.api import SlackApi
+from promptship.adapters.slack.people import SlackPeople
 from promptship.adapters.terminal import LogApprovals
 from promptship.errors import ConfigError, Unavailable
 from promptship.ports import Approvals, Card
+from promptship.render.chart import verdict_chart
 from promptship.settings import Settings, SlackSettings
 from tests.support.standin import Asked, Said, StandIn, stand_in
+from tests.support.verdicts import hold
 
 CARD = Card(
     release_id="r-1", seq=5, title="Promote support-reply?", lines=("**Author:** dev",), diff="[-a-]{+b+}"
@@ -26,10 +30,16 @@ class Slack:
     def __init__(self) -> None:
         self.trouble: Said | None = None
         self.posted = 0
+        self.url = ""
+        self.answers: dict[str, Said] = {}
 
     def answer(self, asked: Asked) -> Said:
         if self.trouble is not None:
             return self.trouble
+        if asked.path in self.answers:
+            return self.answers[asked.path]
+        if asked.path == "/api/files.getUploadURLExternal":
+            return Said(200, {"ok": True, "file_id": "F1", "upload_url": f"{self.url}/upload"})
         self.posted += 1
         return Said(200, {"ok": True, "channel": "C1", "ts": f"17000000{self.posted}.000100"})
 
@@ -38,6 +48,7 @@ class Slack:
 def slack() -> Iterator[tuple[Slack, StandIn]]:
     fake = Slack()
     with stand_in(fake.answer) as server:
+        fake.url = server.url
         yield fake, server
 
 
@@ -132,6 +143,99 @@ def test_a_card_that_somebody_deleted_stops_nothing(slack: tuple[Slack, StandIn]
     fake, server = slack
     fake.trouble = Said(200, {"ok": False, "error": "message_not_found"})
     port_to(server).update("C1", "C1:1.2", CARD)
+
+
+CHART = verdict_chart("support-reply", hold())
+
+
+def test_the_chart_is_a_picture_in_the_thread_of_the_card(slack: tuple[Slack, StandIn]) -> None:
+    _, server = slack
+    channel, reference = port_to(server).ask(replace(CARD, chart=CHART))
+    assert [asked.path for asked in server.asked] == [
+        "/api/chat.postMessage",
+        "/api/files.getUploadURLExternal",
+        "/upload",
+        "/api/files.completeUploadExternal",
+    ]
+    assert b"\x89PNG" in server.asked[2].body
+    done = server.asked[3].form
+    assert (done["channel_id"], done["thread_ts"]) == (channel, reference.rpartition(":")[2])
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/api/files.getUploadURLExternal", Said(200, {"ok": False, "error": "missing_scope"})),
+        ("/api/files.getUploadURLExternal", Said(500, b"")), ("/upload", Said(500, b"")),
+        ("/api/files.completeUploadExternal", Said(429, {"ok": False}, {"Retry-After": "9"})),
+        ("/api/files.getUploadURLExternal", Said(200, {"ok": True})),
+    ],
+)  # fmt: skip
+def test_a_card_whose_chart_cannot_be_shown_goes_without_it(
+    slack: tuple[Slack, StandIn], path: str, said: Said, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake, server = slack
+    fake.answers[path] = said
+    assert port_to(server).ask(replace(CARD, chart=CHART))[0] == "C1"
+    assert sum(asked.path == "/api/chat.postMessage" for asked in server.asked) == 1
+    assert "without its chart" in caplog.text
+
+
+def test_members_of_a_group_are_asked_for_once_a_minute(slack: tuple[Slack, StandIn]) -> None:
+    fake, server = slack
+    now = 0.0
+    people = SlackPeople(
+        SlackApi(WebClient(token="xoxb-test", base_url=f"{server.url}/api/")), clock=lambda: now
+    )
+    fake.answers["/api/usergroups.users.list"] = Said(200, {"ok": True, "users": ["UMIRA"]})
+    fake.answers["/api/users.info"] = Said(
+        200, {"ok": True, "user": {"profile": {"email": "Mira@Example.org"}}}
+    )
+    for _ in range(3):
+        assert people.members("SGROUP") == {"UMIRA"}
+        assert people.email("UMIRA") == "mira@example.org"
+    assert len(server.asked) == 2
+    fake.answers["/api/usergroups.users.list"] = Said(200, {"ok": True, "users": []})
+    now = 59.0
+    assert people.members("SGROUP") == {"UMIRA"}
+    now = 60.0
+    assert people.members("SGROUP") == frozenset()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Said(500, {}), Said(200, {"ok": False, "error": "missing_scope"}), Said(200, {"ok": False, "error": "no_such_subteam"}),
+        Said(200, {"ok": True}), Said(200, {"ok": True, "users": [5]}), Said(429, {"ok": False}, {"Retry-After": "30"}),
+    ],
+)  # fmt: skip
+def test_members_that_are_not_known_are_unavailable_and_never_guessed(
+    slack: tuple[Slack, StandIn], trouble: Said
+) -> None:
+    fake, server = slack
+    port = port_to(server)
+    fake.answers["/api/usergroups.users.list"] = trouble
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            port.members("SGROUP")
+
+
+def test_no_method_is_called_before_slack_wants_it_again(slack: tuple[Slack, StandIn]) -> None:
+    fake, server = slack
+    now = 0.0
+    client = WebClient(token="xoxb-test", base_url=f"{server.url}/api/")
+    api = SlackApi(client, clock=lambda: now)
+    fake.trouble = Said(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "30"})
+    for now, left_s in ((0.0, 30.0), (29.0, 1.0)):  # noqa: B007 - the clock reads it
+        with pytest.raises(Unavailable) as caught:
+            api.call(client.chat_postMessage, channel="C1", text="x")
+        assert caught.value.retry_after_s == left_s
+    fake.trouble = None
+    api.call(client.chat_update, channel="C1", ts="1.2", text="x")
+    assert [asked.path for asked in server.asked] == ["/api/chat.postMessage", "/api/chat.update"]
+    now = 30.0
+    api.call(client.chat_postMessage, channel="C1", text="x")
+    assert len(server.asked) == 3
 
 
 def test_nobody_there_is_unavailable() -> None:

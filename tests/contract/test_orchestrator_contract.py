@@ -196,6 +196,20 @@ def test_a_new_run_closes_the_parked_ones(prefect: tuple[Prefect, StandIn]) -> N
     assert fake.known[other]["state_type"] == "PAUSED"
 
 
+def test_an_older_run_that_still_runs_has_lost_its_process(prefect: tuple[Prefect, StandIn]) -> None:
+    fake, server = prefect
+    with closing(PrefectOrchestrator(f"{server.url}/api", auth="")) as port:
+        older, mine, newer = (port.start("r-1", key=key) for key in ("k1", "k2", "k3"))
+        for at, run in enumerate((older, mine, newer)):
+            fake.known[run]["start_time"] = f"2026-01-01T00:00:0{at}Z"
+        port.settle("r-1", keep=mine)
+    assert [fake.known[run]["state_type"] for run in (older, mine, newer)] == [
+        "CRASHED",
+        "RUNNING",
+        "RUNNING",
+    ]
+
+
 def test_out_of_order_is_unavailable(made: Made) -> None:
     made.break_down()
     with pytest.raises(Unavailable):

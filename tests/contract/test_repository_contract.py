@@ -131,3 +131,32 @@ def test_histories_that_have_nothing_in_common_are_not_built_on_each_other(made:
     here = made.write.commit({"a": b"1"})
     there = made.write.commit({"a": b"2"}, branch="other")
     assert not made.read.is_ancestor(here, there)
+
+
+def test_removed_paths_are_those_that_are_gone(made: Made) -> None:
+    before = made.write.commit({"prompts/späte antwort.yaml": b"1", "b": b"1", "c": b"1"})
+    after = made.write.commit({"prompts/späte antwort.yaml": None, "b": b"2", "d": b"1"})
+    assert list(made.read.removed(before, after)) == ["prompts/späte antwort.yaml"]
+    assert list(made.read.removed(after, before)) == ["d"]
+    assert list(made.read.removed(ZEROS, after)) == []
+    with pytest.raises(NotFound):
+        made.read.removed(UNKNOWN, after)
+
+
+def test_the_merge_base_is_where_two_lines_part(made: Made) -> None:
+    root = made.write.commit({"a": b"1"})
+    made.write.tag("root", root)
+    main = made.write.commit({"a": b"2"})
+    other = made.write.commit({"z": b"1"}, branch="unrelated", subject="another beginning")
+    assert made.read.merge_base(root, main) == made.read.merge_base(main, root) == root
+    assert made.read.merge_base(main, main) == main
+    assert made.read.merge_base(main, other) is None
+    with pytest.raises(NotFound):
+        made.read.merge_base(main, UNKNOWN)
+
+
+def test_without_a_remote_a_fetch_changes_nothing(made: Made) -> None:
+    commit = made.write.commit({"a": b"1"})
+    made.read.fetch()
+    made.read.fetch("refs/pull/7/head")
+    assert made.read.resolve("main").id == commit

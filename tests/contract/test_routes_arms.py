@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from promptship.release.policy import Experiment
 from promptship.routing.table import Part, Route, RoutingTable, Split
 from tests.support.canary_routes import CANDIDATE, PROMPT, STABLE, in_canary, split
 from tests.support.facts import FACTS, bring, opened, version
-from tests.support.ledger_stores import START, Store
+from tests.support.ledger_stores import START, Store, vandalise
 
 THIRD = version("t", "c3")
 ARMS = (
@@ -23,13 +24,13 @@ ARMS = (
 POLICY = Experiment(exclude={"minor": (True,)}, disclosure="Part of a test")
 
 
-def change(revision: int = 1, **more: object) -> RouteChange:
-    words = {
+def change(revision: int = 1, **more: Any) -> RouteChange:
+    words: dict[str, Any] = {
         "prompt": PROMPT, "expected_revision": revision, "stable": STABLE.digest, "commit": STABLE.commit,
         "share": 0.5, "salt": "x-1", "lease_until": START + timedelta(seconds=30), "policy": POLICY,
         "experiment": "x-1", "arms": ARMS,
     }  # fmt: skip
-    return RouteChange(**(words | more))  # type: ignore[arg-type]
+    return RouteChange(**(words | more))
 
 
 def adopted(store: Store) -> None:
@@ -112,7 +113,7 @@ def test_whoever_read_an_older_route_changes_nothing(store: Store) -> None:
     ],
 )
 def test_only_what_is_randomised_changes_without_a_release(
-    store: Store, wrong: dict[str, object], said: str
+    store: Store, wrong: dict[str, Any], said: str
 ) -> None:
     adopted(store)
     with pytest.raises(IllegalTransition, match=said):
@@ -133,7 +134,8 @@ def test_arms_name_versions_that_were_kept_and_prompts_that_are_served(store: St
 
 def test_no_release_starts_an_experiment(store: Store) -> None:
     release_id = in_canary(store)
-    for wrong in ({"experiment": "x-1", "arms": ARMS}, {"held": STABLE.digest}):
+    wrongs: list[dict[str, Any]] = [{"experiment": "x-1", "arms": ARMS}, {"held": STABLE.digest}]
+    for wrong in wrongs:
         moved = replace(split(release_id, revision=2), **wrong)
         with pytest.raises(IllegalTransition):
             store.ledger.append(
@@ -176,3 +178,16 @@ def test_the_kill_switch_leaves_an_experiment_beneath_it(store: Store) -> None:
     )
     assert (over.killed, over.split) == (THIRD.digest, None)
     assert store.ledger.verify().problems == ()
+
+
+def test_arms_that_somebody_edited_are_found(store: Store) -> None:
+    adopted(store)
+    randomise(store, change())
+    if store.url.startswith("sqlite"):
+        vandalise(store, (), "UPDATE routes SET arms = replace(arms, '7500', '9900')")
+        assert store.ledger.verify().problems == (f"route of {PROMPT}: is not what its history says",)
+        edited = "UPDATE route_history SET arms = replace(arms, '7500', '9900')"
+        vandalise(store, ("route_history_no_update",), edited)
+        assert store.ledger.verify().problems == (
+            f"route of {PROMPT} at revision 2: its content does not match its hash",
+        )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from promptship.adapters.database import connect, reading, writing
-from promptship.adapters.telemetry import History, Lake
+from promptship.adapters.telemetry import History, Lake, SpoolWriter
 from promptship.adapters.telemetry.compaction import Compaction
 from promptship.adapters.telemetry.manifest import HistoryFile, drop_before, files, replaced
 from promptship.adapters.telemetry.merge import (
@@ -41,6 +41,7 @@ class House:
 
     def hour(self) -> None:
         """A file more of every stream."""
+        assert isinstance(self.telemetry.writer, SpoolWriter)
         start = self.telemetry.clock.now().timestamp() - 1_772_366_400
         row = served(start, unit="u")
         for record in (row, said(row, 3), judged(row)):

@@ -1,6 +1,5 @@
 """A database of the version before keeps what was counted, and goes on counting."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +18,9 @@ BEFORE = "0002_telemetry"
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.system)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "ledger.db")
         yield f"sqlite:///{tmp_path / 'ledger.db'}"
     else:
-        server, template = request.getfixturevalue("postgres"), request.getfixturevalue("migrated_postgres")
-        with postgres_database(server, template=template) as url:
+        with postgres_database(request.getfixturevalue("postgres")) as url:
             yield url
 
 
@@ -33,7 +30,7 @@ def test_what_was_counted_before_stays_counted(url: str, tmp_path: Path) -> None
     config.set_main_option("script_location", str(MIGRATIONS))
     with writing(engine) as connection:
         config.attributes["connection"] = connection
-        command.downgrade(config, BEFORE)
+        command.upgrade(config, BEFORE)
     row = (
         "INSERT INTO traffic (release_id, stage, arm, version, prompt, start_ms, end_ms, requests, errors, refusal_known, refusals, "
         "latency_ms_sum, tokens_in, tokens_out) VALUES ('r-one', 0, 'stable', 'v-stable', 'support-reply', :a, :b, 7, 2, 0, 0, 1, 1, 1)"

@@ -26,12 +26,15 @@ from promptship.release import plan as p
 from promptship.release.duration import parse_duration
 from promptship.release.policy import Experiment
 from promptship.routing.observation import Feedback, Observation
+from promptship.settings.people import ApproverGroup
 from tests.docs.markdown import ROOT, rows, section
 
 DOCS = ROOT / "docs"
 SETTINGS = DOCS / "settings.md"
 SECTIONS: dict[str, type[BaseModel]] = {
     "## [repository]": s.RepositorySettings,
+    "## [github]": s.GitHubSettings,
+    "## [gitlab]": s.GitLabSettings,
     "## [ledger]": s.LedgerSettings,
     "## [telemetry]": s.TelemetrySettings,
     "## [server]": s.ServerSettings,
@@ -42,8 +45,11 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "## [models.ID]": s.ModelSettings,
     "## [evaluation]": s.EvaluationSettings,
     "## [scorer]": s.ScorerSettings,
+    "## [retest]": s.RetestSettings,
     "## [otel]": s.OtelSettings,
     "## [[approvers]]": s.Approver,
+    "## [approval]": s.ApprovalSettings,
+    "### [[approval.groups]]": ApproverGroup,
     "## [slack]": s.SlackSettings,
     "### [plans.NAME]": p.Plan,
     "### [plans.NAME.regression]": p.Regression,
@@ -55,7 +61,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "### [plans.NAME.online]": o.Online,
     "### [[plans.NAME.online.checks]]": o.Check,
 }
-TABLES = {"regression", "canary", "approval", "experiment", "online", "checks", "judge"}
+TABLES = {"regression", "canary", "approval", "experiment", "online", "checks", "judge", "groups"}
 """Keys of a plan that are tables of their own."""
 WRITTEN = {"assert": "assertion"}
 """Keys that are no word for a field of Python's."""

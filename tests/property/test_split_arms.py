@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptship.routing.choice import Choice, arm_of, choose
@@ -18,6 +18,7 @@ from promptship.routing.table import Part, Route, RoutingTable, Split, Version, 
 GOLDEN = Path(__file__).parents[1] / "golden" / "split_arms.json"
 VERSIONS = [letter * 64 for letter in "abcdef"]
 STABLE = "0" * 64
+few = settings(max_examples=40)
 texts = st.text(max_size=20)
 shares = st.floats(0, 1)
 weights = st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=6)
@@ -42,6 +43,7 @@ def chosen(of: Route, unit: str, *, leased: bool = True, pin: str = "") -> Choic
     return choice
 
 
+@few
 @given(weights, shares, shares, texts, texts.filter(bool))
 def test_a_larger_share_only_adds_units_and_moves_none_between_arms(
     given_: list[float], one: float, other: float, salt: str, unit: str
@@ -55,6 +57,7 @@ def test_a_larger_share_only_adds_units_and_moves_none_between_arms(
         assert (before.version, before.variant, before.release) == (STABLE, "", None)
 
 
+@few
 @given(weights, shares, texts, texts.filter(bool), st.booleans())
 def test_a_unit_has_an_arm_exactly_when_its_bucket_is_below_the_share(
     given_: list[float], share: float, salt: str, unit: str, leased: bool
@@ -72,6 +75,7 @@ def test_a_unit_has_an_arm_exactly_when_its_bucket_is_below_the_share(
         assert choice.other == (arms[1].version if number == 0 else arms[0].version)
 
 
+@few
 @given(weights, texts)
 def test_the_arm_is_the_one_in_whose_part_the_unit_lies(given_: list[float], unit: str) -> None:
     arms = parts(given_)
@@ -81,6 +85,7 @@ def test_the_arm_is_the_one_in_whose_part_the_unit_lies(given_: list[float], uni
     assert (arms[number - 1].upto if number else 0) <= at < part.upto
 
 
+@few
 @given(weights)
 def test_parts_are_the_weights_to_a_ten_thousandth(given_: list[float]) -> None:
     ends = [0, *limits(given_)]
@@ -92,6 +97,7 @@ def test_parts_are_the_weights_to_a_ten_thousandth(given_: list[float]) -> None:
     assert all(abs(size - want) <= 1 + len(given_) for size, want in zip(sizes, wanted, strict=True))
 
 
+@few
 @given(weights, st.floats(1e-3, 1e3))
 def test_only_the_ratio_of_weights_counts(given_: list[float], factor: float) -> None:
     scaled = limits([weight * factor for weight in given_])
@@ -104,6 +110,7 @@ def test_weights_that_are_none_are_refused(wrong: list[float]) -> None:
         limits(wrong)
 
 
+@few
 @given(weights, st.integers(1, 5), shares, texts, texts.filter(bool))
 def test_a_dropped_arm_is_served_the_controls_version_and_counts_for_nobody(
     given_: list[float], number: int, share: float, salt: str, unit: str
@@ -118,6 +125,7 @@ def test_a_dropped_arm_is_served_the_controls_version_and_counts_for_nobody(
         assert after == before
 
 
+@few
 @given(st.floats(0, 0.5), shares, texts, texts.filter(bool))
 def test_nobody_who_had_the_candidate_is_held_back(
     holdback: float, share: float, salt: str, unit: str

@@ -1,5 +1,6 @@
 """Sums over units are those of the obvious loop, whatever arrives in whatever order, and thinning keeps a fair part."""
 
+import math
 from collections import defaultdict
 
 import numpy as np
@@ -9,15 +10,19 @@ from hypothesis import strategies as st
 
 from promptship.adapters.telemetry.grouping import UnitGains, amount_bins, unit_keys
 from promptship.adapters.telemetry.units import (
+    ASSIGNED,
     Sums,
     UnitTable,
     absorb,
     added,
+    compared,
     packed,
     sums_of,
     unit_sums,
     unpacked,
 )
+from promptship.canary import sample_ratio
+from promptship.canary.evidence import ArmCounts, Counts
 from promptship.canary.scale import amount_bin
 from promptship.routing.split import BUCKETS
 
@@ -56,6 +61,27 @@ def test_the_sums_are_those_of_all_units(batches: list[dict[int, tuple[int, int,
         assert found.requests_squared == sum(n * n for n, _ in pairs)
         assert found.events_squared == sum(s * s for _, s in pairs)
         assert found.products == sum(n * s for n, s in pairs)
+
+
+def test_arms_of_which_one_was_thinned_are_compared_on_the_same_part() -> None:
+    """Else a stage with many units would look as if the larger arm lost half of them, and hold for ever."""
+    dice = np.random.default_rng(2)
+    keys = np.unique(dice.integers(0, 2**64, 60_000, dtype=np.uint64))
+    dice.shuffle(keys)
+    arms = {"candidate": (UnitTable(), Sums()), "stable": (UnitTable(), Sums())}
+    for part in np.array_split(keys, 8):
+        mine = part % np.uint64(BUCKETS) < BUCKETS // 20
+        for arm, chosen in (("candidate", mine), ("stable", ~mine)):
+            one = UnitGains(np.sort(part[chosen]), {"requests": np.ones(int(chosen.sum()), dtype=int)})
+            done = absorb(arms[arm][0], one, arms[arm][1], units_max=8000)
+            arms[arm] = done.table, done.sums
+        units = compared({arm: sums[ASSIGNED] for arm, (_, sums) in arms.items()})
+        evidence = sample_ratio.log_e(
+            ArmCounts(**{arm: Counts(requests=number) for arm, number in units.items()}), 0.05
+        )
+        assert evidence < math.log(1 / sample_ratio.ALPHA)
+    assert (arms["candidate"][0].level, arms["stable"][0].level) == (0, 3)
+    assert units["stable"] == len(arms["stable"][0].keys)
 
 
 def test_beyond_the_bound_a_fair_part_is_kept() -> None:

@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
 from examples.demo import Demo
 from promptship.adapters.prefect_api import PrefectOrchestrator
@@ -42,13 +44,18 @@ class Fleet(Demo):
     """The demo's repository and model, and processes under a supervisor, as systemd would run them."""
 
     workers = ("one", "two")
+    prefect_database = ""
+    """URL of Prefect's own database."""
 
-    def start_fleet(self, *, ledger: str, prefect: str, redis: int, say: Callable[[str], None]) -> None:
+    def start_fleet(self, *, ledger: str, prefect: str, redis: int) -> None:
         """Everything but a gateway; the caller stops it with `stop_fleet`."""
         self._settle(ledger)
         self._spawn("simulator", str(ROOT / "examples/simulator.py"), "--port", str(self.ports["4290"]))
         self.supervisor = Supervisor(
-            parts=self._parts(), logs=self.place / "logs", environment=self._environment(prefect, redis), say=say
+            parts=self._parts(),
+            logs=self.place / "logs",
+            environment=self._environment(prefect, redis),
+            say=lambda _: None,
         )
         for part in self.supervisor.parts:
             self.supervisor.start(part)
@@ -56,12 +63,13 @@ class Fleet(Demo):
         self.keeping.start()
         self.app: App = build(load_settings(self.config))
         self.prefect = httpx.Client(base_url=self.app.settings.prefect_api_url, trust_env=False, timeout=30)
-        assert isinstance(self.app.orchestrator, PrefectOrchestrator)
 
     def stop_fleet(self) -> None:
         """Stop everything and give connections back."""
         self.supervisor.stop_all()
         self.keeping.join()
+        assert isinstance(self.app.orchestrator, PrefectOrchestrator)
+        self.app.orchestrator.close()
         self.app.close()
         self.prefect.close()
         self.stop()
@@ -96,6 +104,17 @@ class Fleet(Demo):
         ]
         return [part("prefect", "prefect"), part("watcher", "watcher"), *workers]
 
+    def lose_prefect_database(self) -> None:
+        """Drop Prefect's database and make an empty one; kill -9 its server, which starts again."""
+        url = make_url(self.prefect_database)
+        server = url.set(drivername="postgresql+psycopg", database="postgres")
+        engine = create_engine(server, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {url.database} WITH (FORCE)"))
+            self.kill("prefect")
+            connection.execute(text(f"CREATE DATABASE {url.database}"))
+        engine.dispose()
+
     # -- looking ---------------------------------------------------------------------------------------------------------
 
     def pid(self, part: str) -> int:
@@ -121,7 +140,9 @@ class Fleet(Demo):
         wanted: dict[str, Any] = {"name": {"any_": [release_id]}}
         if types:
             wanted["state"] = {"type": {"any_": list(types)}}
-        found: list[dict[str, Any]] = self.prefect.post("/flow_runs/filter", json={"flow_runs": wanted}).json()
+        found: list[dict[str, Any]] = self.prefect.post(
+            "/flow_runs/filter", json={"flow_runs": wanted}
+        ).json()
         return found
 
     def flow_processes(self) -> list[int]:
@@ -152,7 +173,18 @@ def redis_server(place: Path, port: int) -> Iterator[int]:
     binary = shutil.which("redis-server")
     if binary is None:
         pytest.skip("no Redis here: install Debian's redis-server")
-    words = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(place)]
+    words = [
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--dir",
+        str(place),
+    ]
     process = subprocess.Popen([binary, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield port
@@ -164,13 +196,17 @@ def redis_server(place: Path, port: int) -> Iterator[int]:
 @contextmanager
 def fleet(place: Path, redis: int) -> Iterator[Fleet]:
     """A fleet in this directory."""
-    with postgres_server() as server, postgres_database(server) as ledger, postgres_database(server) as prefect:
-        with redis_server(place, redis):
-            stack = Fleet(place / "fleet")
-            stack.prepare()
-            stack.start_fleet(ledger=ledger, prefect=prefect, redis=redis, say=lambda _: None)
-            stack.prefect_database = prefect
-            try:
-                yield stack
-            finally:
-                stack.stop_fleet()
+    with (
+        postgres_server() as server,
+        postgres_database(server) as ledger,
+        postgres_database(server) as prefect,
+        redis_server(place, redis),
+    ):
+        stack = Fleet(place / "fleet")
+        stack.prefect_database = prefect
+        stack.prepare()
+        stack.start_fleet(ledger=ledger, prefect=prefect, redis=redis)
+        try:
+            yield stack
+        finally:
+            stack.stop_fleet()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _QUIET = ("--no-audit", "--no-fund", "--no-update-notifier", "--ignore-scripts",
 _IMPATIENT = ("--fetch-retries=0", "--fetch-timeout=20000")
 
 
-async def node_with(*packages: str) -> tuple[str, Path]:
+def node_with(*packages: str) -> tuple[str, Path]:
     """(node, the directory for NODE_PATH with these packages, `name@version`); the test is skipped where they cannot be had."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
@@ -26,27 +26,23 @@ async def node_with(*packages: str) -> tuple[str, Path]:
     if not home.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as made:
-            await _install(npm, Path(made) / "new", packages)
+            new = Path(made, "new")
+            new.mkdir()
+            _install(npm, new, packages)
             try:
-                (Path(made) / "new").rename(home)  # whole or not at all; another test may have been faster
+                new.rename(home)  # whole or not at all; another test may have been faster
             except OSError:
                 if not home.is_dir():
                     raise
     return node, home / "node_modules"
 
 
-async def _install(npm: str, directory: Path, packages: tuple[str, ...]) -> None:
-    directory.mkdir()
-    process = await asyncio.create_subprocess_exec(
-        npm, "install", "--prefix", str(directory), *_QUIET, *_IMPATIENT, *packages,
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+def _install(npm: str, directory: Path, packages: tuple[str, ...]) -> None:
+    command = [npm, "install", "--prefix", str(directory), *_QUIET, *_IMPATIENT, *packages]
     try:
-        _, err = await asyncio.wait_for(process.communicate(), _INSTALL_S_MAX)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_INSTALL_S_MAX)
+    except subprocess.TimeoutExpired:
         pytest.skip(f"npm did not fetch {', '.join(packages)} within {_INSTALL_S_MAX:g} s")
-    if process.returncode != 0:
-        said = [line for line in err.decode(errors="replace").splitlines() if "error" in line]
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if "error" in line]
         pytest.skip(f"npm could not fetch {', '.join(packages)}: {(said or ['no reason given'])[0][:200]}")

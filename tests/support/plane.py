@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+from slack_sdk import WebClient
 from starlette.applications import Starlette
 
 from promptship.adapters.memory.approvals import MemoryApprovals
@@ -20,6 +21,7 @@ from promptship.adapters.memory.models import ScriptedModels
 from promptship.adapters.memory.orchestrator import MemoryOrchestrator
 from promptship.adapters.memory.outbox import MemoryOutbox
 from promptship.adapters.memory.repository import MemoryRepository
+from promptship.adapters.slack import SlackTalk
 from promptship.lifecycle.app import App
 from promptship.ports import Ledger, RouteChange, Routes
 from promptship.prompts.digest import canonical, digest
@@ -83,7 +85,8 @@ class World:
         )  # fmt: skip
 
     def asgi(self) -> Starlette:
-        return create_app(self.app, token=TOKEN, secret=SECRET, slack_secret=SLACK_SECRET)
+        talk = SlackTalk(WebClient(token="xoxb-test", base_url=self.settings.slack.base_url))
+        return create_app(self.app, token=TOKEN, secret=SECRET, slack_secret=SLACK_SECRET, talk=talk)
 
 
 def client(asgi: Starlette, *, token: str | None = TOKEN) -> httpx.AsyncClient:
@@ -100,7 +103,7 @@ def opened(world: World, *, commit: str = "b" * 40, author: str = "dev@example.o
     return release_id
 
 
-def in_canary(world: World, plan: Plan | None = None) -> str:
+def in_canary(world: World, plan: Plan | None = None, *, risk: str = "low") -> str:
     """A release in its first stage, with a route, looked at once."""
     app, now = world.app, world.clock.now()
     for known in (STABLE, CANDIDATE):
@@ -110,7 +113,7 @@ def in_canary(world: World, plan: Plan | None = None) -> str:
     release_id = opened(world)
     plan = plan or Plan()
     facts: list[e.Fact] = [
-        e.Linted(version=CANDIDATE.digest, plan=plan.model_dump(mode="json")),
+        e.Linted(version=CANDIDATE.digest, plan=plan.model_dump(mode="json"), risk=risk),
         e.Evaluated(stable=STABLE.digest, verdict={"outcome": "pass", "because": "no case is worse"}),
         e.StageStarted(stage=0, share=plan.canary.stages[0].share, salt="salt", stable=STABLE.digest),
         e.Looked(stage=0, look=1, as_of=now, state={}, verdict=hold().model_dump(mode="json")),
@@ -151,14 +154,36 @@ def click(
     user: str = "UMIRA",
     action: str = "promptship_approve",
     response_url: str = "",
+    trigger_id: str = "",
 ) -> bytes:
     payload: dict[str, Any] = {
         "type": "block_actions",
         "user": {"id": user, "name": f"name of {user}"},
         "response_url": response_url,
+        "trigger_id": trigger_id,
+        "channel": {"id": "C1"},
         "actions": [{"action_id": action, "value": json.dumps({"release_id": release_id, "seq": seq})}],
     }
     return urlencode({"payload": json.dumps(payload)}).encode()
+
+
+def reject_modal(release_id: str, *, seq: int = 5, user: str = "UMIRA", reason: str = "too curt") -> bytes:
+    about = {"release_id": release_id, "seq": seq, "channel": "C1"}
+    payload: dict[str, Any] = {
+        "type": "view_submission",
+        "user": {"id": user, "name": f"name of {user}"},
+        "view": {
+            "callback_id": "promptship_reject",
+            "private_metadata": json.dumps(about),
+            "state": {"values": {"reason": {"reason": {"type": "plain_text_input", "value": reason}}}},
+        },
+    }
+    return urlencode({"payload": json.dumps(payload)}).encode()
+
+
+def typed(text: str, *, user: str = "UMIRA", response_url: str = "") -> bytes:
+    fields = {"command": "/promptship", "text": text, "user_id": user, "user_name": f"name of {user}"}
+    return urlencode({**fields, "response_url": response_url, "trigger_id": f"1.2.{text}"}).encode()
 
 
 def slack_headers(body: bytes, at: float, secret: str = SLACK_SECRET) -> dict[str, str]:

@@ -27,8 +27,11 @@ class S3Server:
             return self.app(environ, start)  # type: ignore[no-any-return]
         body = ERROR.format(CODES[self.fails]).encode()
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        start(f"{self.fails} {self.fails.phrase}", [("content-type", "application/xml"), ("content-length", str(len(body)))])
-        return [body]
+        start(
+            f"{self.fails} {self.fails.phrase}",
+            [("content-type", "application/xml"), ("content-length", str(len(body)))],
+        )
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
 
 @contextmanager

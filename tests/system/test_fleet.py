@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from promptship.flows.fleet import MEND, ZOMBIES
 from promptship.lifecycle.approval import approve
+from promptship.lifecycle.ending import cancel
 from promptship.lifecycle.opening import open_release
 from promptship.lifecycle.pausing import pause, resume
 from tests.support.fleet import Fleet, fleet, wait_for
 from tests.support.online_stack import free_ports
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(560), pytest.mark.xdist_group("up")]
+ONCE = ("requested", "linted", "evaluated", "approval_requested", "approved", "promoted")
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +39,8 @@ def names(stack: Fleet) -> list[str]:
 def test_releases_are_split_over_the_workers_and_promoted(stack: Fleet) -> None:
     releases = [opened(stack, path) for path in names(stack)]
     for one in releases:
-        wait_for(lambda one=one: stack.in_phase(one, "awaiting_approval"), f"{one} to wait for a person")
-    for one in releases:
-        wait_for(lambda one=one: stack.runs(one, "PAUSED"), f"the run of {one} to be suspended")
+        reaches(stack, one, "awaiting_approval")
+        suspended(stack, one)
     wait_for(lambda: not stack.flow_processes(), "no process to be held by what waits for people")
 
     support = names(stack).index("prompts/support.yaml")
@@ -53,18 +53,29 @@ def test_releases_are_split_over_the_workers_and_promoted(stack: Fleet) -> None:
     for one in releases:
         approve(stack.app, one, who="mira", via="cli")
     for one in releases[1:]:
-        wait_for(lambda one=one: stack.in_phase(one, "promoted"), f"{one} to be promoted")
+        reaches(stack, one, "promoted")
     assert stack.in_phase(releases[0], "approved"), "paused"
     resume(stack.app, releases[0], actor="person:test")
-    wait_for(lambda: stack.in_phase(releases[0], "promoted"), "the resumed release to be promoted")
+    reaches(stack, releases[0], "promoted")
 
     took = {name: executed(stack, name) for name in stack.workers}
     assert all(took.values()), took
-    assert not set.intersection(*took.values()), "a run is one worker's"
-    wait_for(lambda: stack.in_phase(newer, "canary"), "the newer release to have traffic")
+    for one in releases:
+        assert [kind for kind in kinds(stack, one) if kind in ONCE] == list(ONCE)
+    reaches(stack, newer, "canary")
     one_release_at_a_time(stack, releases[support], newer)
     cancelled_in_prefect(stack, newer)
     assert stack.app.ledger.verify().problems == ()
+
+
+def reaches(stack: Fleet, release: str, phase: str) -> None:
+    wait_for(lambda: stack.in_phase(release, phase), f"{release} to be {phase}")
+
+
+def suspended(stack: Fleet, release: str) -> str:
+    """Id of the one run of a parked release."""
+    (run,) = wait_for(lambda: stack.runs(release, "PAUSED"), f"the run of {release} to be suspended")
+    return str(run["id"])
 
 
 def kinds(stack: Fleet, release: str) -> list[str]:
@@ -72,9 +83,9 @@ def kinds(stack: Fleet, release: str) -> list[str]:
 
 
 def executed(stack: Fleet, worker: str) -> set[str]:
-    """Ids of the flow runs that a worker has started, from its log."""
+    """Releases that a worker has run, from its log."""
     log = (stack.place / "logs" / f"worker-{worker}.log").read_text(errors="replace")
-    return set(re.findall(r"submitting flow run '([0-9a-f-]{36})'", log))
+    return set(re.findall(r"Flow run '(r-[a-z0-9-]+)' submitted to infrastructure", log))
 
 
 def one_release_at_a_time(stack: Fleet, first: str, second: str) -> None:
@@ -88,17 +99,33 @@ def cancelled_in_prefect(stack: Fleet, release: str) -> None:
     """The parked run is cancelled as on Prefect's page: the canary's traffic goes back."""
     prompt = stack.app.release(release).prompt
     route = stack.app.routes.get(prompt)
-    assert route is not None and route.split is not None
-    (run,) = wait_for(lambda: stack.runs(release, "PAUSED"), "the run to be suspended")
-    stack.cancel_as_the_page_does(run["id"])
-    wait_for(lambda: stack.in_phase(release, "cancelled"), "the cancel in Prefect to be obeyed")
+    assert route is not None
+    assert route.split is not None
+    run = suspended(stack, release)
+    stack.cancel_as_the_page_does(run)
+    reaches(stack, release, "cancelled")
     route = stack.app.routes.get(prompt)
-    assert route is not None and route.split is None
-    assert run["id"] in stack.app.release(release).reason
+    assert route is not None
+    assert route.split is None
+    assert run in stack.app.release(release).reason
 
 
 def test_the_automations_are_installed_once(stack: Fleet) -> None:
     stack.ship("fleet", "setup")
     stack.ship("fleet", "setup")
     found = [one["name"] for one in stack.prefect.post("/automations/filter", json={}).json()]
-    assert sorted(found) == sorted([MEND, ZOMBIES])
+    assert {MEND, ZOMBIES} <= set(found)
+    assert len(found) == len(set(found)), "two workers set up at once"
+
+
+def test_prefects_database_is_lost_and_releases_go_on(stack: Fleet) -> None:
+    stack.push("2-be-concise", "support: be concise")
+    release = opened(stack, "prompts/support.yaml")
+    reaches(stack, release, "canary")
+    suspended(stack, release)
+    stack.lose_prefect_database()
+    wait_for(lambda: stack.online() == set(stack.workers), "the workers to set up an empty Prefect")
+    cancel(stack.app, release, actor="person:test", reason="seen enough")
+    wait_for(lambda: "concluded" in kinds(stack, release), "the end to be told by a run in the new database")
+    (run,) = stack.runs(release)
+    assert run["state_type"] in {"RUNNING", "COMPLETED"}

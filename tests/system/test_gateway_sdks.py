@@ -27,7 +27,10 @@ PROMPTS = (
     prompt("You answer {{ question }}"),
     prompt("You answer {{ question }}", name="claude", model="claude-x"),
     prompt("You answer {{ question }}", name="gemini", model="gemini-x"),
+    prompt("You answer {{ question }}", name="azure", model="azure-x"),
+    prompt("You answer {{ question }}", name="bedrock", model="bedrock-x"),
 )
+EVERY = sorted(one.name for one in PROMPTS)
 WHY: dict[str, Any] = {"prompt_variables": {"question": "why?"}}
 
 
@@ -50,11 +53,17 @@ async def serving(root: Path) -> AsyncIterator[tuple[Gateway, Loopback]]:
             "providers": {
                 "anthropic": ProviderSettings(kind="anthropic", base_url=provider.url, api_key_env="KEY"),
                 "google": ProviderSettings(kind="gemini", base_url=provider.url, api_key_env="KEY"),
+                "azure": ProviderSettings(kind="azure", base_url=provider.url, api_key_env="KEY"),
+                "aws": ProviderSettings(
+                    kind="bedrock", base_url=provider.url, api_key_env="KEY", region="eu-1"
+                ),
             },
             "models": {
                 "gpt-x": ModelSettings(price_in=1.0, price_out=10.0),
                 "claude-x": ModelSettings(provider="anthropic", price_in=1.0, price_out=10.0),
                 "gemini-x": ModelSettings(provider="google"),
+                "azure-x": ModelSettings(provider="azure"),
+                "bedrock-x": ModelSettings(provider="aws"),
             },
         }
         async with gateway(root, control.url, provider.url, **options) as started:
@@ -95,7 +104,7 @@ async def test_openais_sdk(tmp_path: Path) -> None:
         embedded = await client.embeddings.create(model="embed-x", input="a", encoding_format="float")
         assert embedded.data[0].embedding == [0.5, -0.25]
         listed = [model.id async for model in client.models.list()]
-        assert listed == ["prompt:claude", "prompt:gemini", "prompt:support"]
+        assert listed == [f"prompt:{name}" for name in EVERY]
         assert (await client.models.retrieve("prompt:support")).id == "prompt:support"
         with pytest.raises(openai.BadRequestError) as caught:
             await client.chat.completions.create(model="prompt:support", messages=[])
@@ -165,7 +174,7 @@ async def test_anthropics_sdk(tmp_path: Path) -> None:
         ) as stream:
             assert "".join([text async for text in stream.text_stream]) == "hello"
             assert (await stream.get_final_message()).usage.output_tokens == 3
-        assert await anext(model.id async for model in client.models.list()) == "prompt:claude"
+        assert [model.id async for model in client.models.list()] == [f"prompt:{name}" for name in EVERY]
         with pytest.raises(anthropic.BadRequestError) as wrong:
             await client.messages.create(model="promptship/claude", max_tokens=50, messages=turns)
         assert "question" in str(wrong.value)
@@ -184,3 +193,77 @@ async def test_anthropics_sdk(tmp_path: Path) -> None:
         assert [(line["tokens_in"], line["tokens_out"]) for line in seen] == [(8, 3)] * 2
         assert [line["ttft_ms"] is None for line in seen] == [True, False]
         assert {line["cost_usd"] for line in seen} == {(8 * 1.0 + 3 * 10.0) / 1_000_000}
+
+
+TOOL: Any = {
+    "type": "function",
+    "name": "find",
+    "parameters": {"type": "object", "properties": {}},
+    "strict": False,
+}
+
+
+async def test_prompt_objects_of_openais_sdk_against_every_provider(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path) as (started, _),
+        openai.AsyncOpenAI(base_url=f"{started.address}/v1", api_key="x", max_retries=0) as client,
+    ):
+        for name in EVERY:
+            object_: Any = {"id": name, "variables": {"question": "why?"}}
+            whole = await client.responses.create(prompt=object_, input="and?", tools=[TOOL])
+            assert (whole.output_text, whole.status) == ("hello", "completed")
+            assert whole.usage is not None or name == "azure"
+            async with client.responses.stream(
+                model="x", extra_body={"prompt": object_}, input="and?"
+            ) as stream:
+                texts = [one.delta async for one in stream if one.type == "response.output_text.delta"]
+                final = await stream.get_final_response()
+            assert ("".join(texts), final.output_text) == ("hello", "hello")
+            assert final.usage is not None
+            if name in {"support", "azure"}:
+                continue  # they offer responses themselves and say no to what they do not know
+            for fields, field in (
+                ({"previous_response_id": "resp_1"}, "previous_response_id"),
+                ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+                ({"reasoning": {"effort": "low"}}, "reasoning.effort"),
+            ):
+                with pytest.raises(openai.BadRequestError) as wrong:
+                    await client.responses.create(prompt=object_, extra_body=fields)
+                assert (wrong.value.param, wrong.value.code) == (field, "unsupported_by_provider")
+        served = [line for line in started.lines() if line["status"] == 200]
+        assert len(served) == 2 * len(EVERY)
+        assert all(line["tokens_in"] and line["tokens_out"] for line in served)
+        assert all(line["ttft_ms"] is not None for line in served if line["streamed"])
+
+
+async def test_anthropics_sdk_against_every_provider(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path) as (started, _),
+        anthropic.AsyncAnthropic(base_url=started.address, api_key="x", max_retries=0) as client,
+    ):
+        turns: Any = [{"role": "user", "content": "and?"}]
+        for name in EVERY:
+            asked: Any = {
+                "model": f"promptship/{name}",
+                "max_tokens": 50,
+                "messages": turns,
+                "extra_body": WHY,
+            }
+            whole = await client.messages.create(**asked)
+            assert [block.text for block in whole.content if block.type == "text"] == ["hello"]
+            assert whole.stop_reason == "end_turn"
+            async with client.messages.stream(**asked) as stream:
+                assert "".join([text async for text in stream.text_stream]) == "hello"
+                final = await stream.get_final_message()
+            assert (final.stop_reason, final.usage.output_tokens > 0) == ("end_turn", True)
+            assert final.usage.input_tokens > 0
+            if name in {"claude", "support"}:
+                continue
+            with pytest.raises(anthropic.BadRequestError) as wrong:
+                await client.messages.create(**asked, thinking={"type": "enabled", "budget_tokens": 1024})
+            error: Any = wrong.value.body
+            assert (error["type"], error["error"]["param"]) == ("error", "thinking")
+        served = [line for line in started.lines() if line["status"] == 200]
+        assert len(served) == 2 * len(EVERY)
+        assert all(line["tokens_in"] and line["tokens_out"] for line in served)
+        assert all(line["ttft_ms"] is not None for line in served if line["streamed"])

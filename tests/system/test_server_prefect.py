@@ -1,4 +1,4 @@
-"""Against a real Prefect server: one key is one flow run."""
+"""Against a real Prefect server: one key is one flow run, only a request cancels, and what is parked is closed."""
 
 import os
 import socket
@@ -62,6 +62,28 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait()
 
 
+@pytest.fixture
+def http(prefect: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=prefect, trust_env=False, timeout=30) as http:
+        yield http
+
+
+def deployed(http: httpx.Client) -> None:
+    """Flow and deployment; there already when another test was first."""
+    flow = http.post("/flows/", json={"name": "release"}).json()["id"]
+    http.post("/deployments/", json={"name": "release", "flow_id": flow}).raise_for_status()
+
+
+def goes(http: httpx.Client, run: str, kind: str, **more: object) -> str:
+    """Propose a state as runner, flow or page would; returns the type of what the server made of it."""
+    answer = http.post(f"/flow_runs/{run}/set_state", json={"state": {"type": kind, **more}})
+    answer.raise_for_status()
+    return str(answer.json()["state"]["type"])
+
+
+SUSPENDED = {"name": "Suspended", "state_details": {"pause_reschedule": True, "pause_key": "k"}}
+
+
 def test_one_key_is_one_flow_run(prefect: str) -> None:
     with (
         closing(PrefectOrchestrator(prefect, auth="")) as port,
@@ -71,11 +93,10 @@ def test_one_key_is_one_flow_run(prefect: str) -> None:
             port.start("r-1", key="r-1:0")
         flow = http.post("/flows/", json={"name": "release"}).json()["id"]
         http.post("/deployments/", json={"name": "release", "flow_id": flow}).raise_for_status()
-        first, again, other = (
-            port.start("r-1", key="r-1:0"),
-            port.start("r-1", key="r-1:0"),
-            port.start("r-1", key="r-1:1"),
-        )
+        first, again = port.start("r-1", key="r-1:0"), port.start("r-1", key="r-1:0")
+        goes(http, first, "PENDING")
+        goes(http, first, "RUNNING")
+        other = port.start("r-1", key="r-1:1")
         assert first == again != other
         runs = http.post("/flow_runs/filter", json={}).json()
     assert {run["id"] for run in runs} == {first, other}
@@ -90,7 +111,10 @@ def test_its_events_are_told_once_by_their_id(prefect: str) -> None:
     with closing(PrefectEvents(prefect, server_url="http://plane.example", auth="")) as sink:
         for _ in range(2):
             sink.tell(event, house.release(release_id))
-    ever = {"since": "2026-01-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}  # the house's clock stands in January
+    ever = {
+        "since": "2026-01-01T00:00:00Z",
+        "until": "2027-01-01T00:00:00Z",
+    }  # the house's clock stands in January
     wanted = {"filter": {"event": {"prefix": ["promptship.release."]}, "occurred": ever}}
     with httpx.Client(base_url=prefect, trust_env=False) as http:
         for _ in range(100):
@@ -101,3 +125,50 @@ def test_its_events_are_told_once_by_their_id(prefect: str) -> None:
     assert [one["event"] for one in found] == ["promptship.release.requested"]
     assert found[0]["resource"]["prefect.resource.id"] == f"promptship.release.{release_id}"
     assert found[0]["payload"]["prompt"] == "support"
+
+
+def test_only_a_request_cancels(prefect: str, http: httpx.Client) -> None:
+    with closing(PrefectOrchestrator(prefect, auth="")) as port:
+        deployed(http)
+        ways = ("scheduled", "suspended", "running", "restart", "restart-suspended", "goes-on")
+        runs = {way: port.start(f"r-{way}", key=f"c:{way}") for way in ways}
+        for way in ways[1:]:
+            goes(http, runs[way], "PENDING")
+            assert goes(http, runs[way], "RUNNING") == "RUNNING"
+        for way in ("suspended", "restart-suspended"):
+            assert goes(http, runs[way], "PAUSED", **SUSPENDED) == "PAUSED"
+        assert goes(http, runs["scheduled"], "CANCELLING") == "CANCELLED"
+        assert goes(http, runs["suspended"], "CANCELLING") == "CANCELLED"
+        assert goes(http, runs["running"], "CANCELLING") == "CANCELLING"
+        for way in ("restart", "restart-suspended"):
+            assert goes(http, runs[way], "CANCELLED", message="Runner is shutting down.") == "CANCELLED"
+        releases = [f"r-{way}" for way in ways]
+        asked = ["r-running", "r-scheduled", "r-suspended"]
+        assert sorted(run.release_id for run in port.cancelled(releases)) == asked
+        assert goes(http, runs["running"], "CANCELLED", message="Flow run was cancelled.") == "CANCELLED"
+        assert sorted(run.release_id for run in port.cancelled(releases)) == asked
+
+
+def test_the_next_run_closes_the_parked_one_and_one_that_lost_its_process(
+    prefect: str, http: httpx.Client
+) -> None:
+    with closing(PrefectOrchestrator(prefect, auth="")) as port:
+        deployed(http)
+        parked = port.start("r-parked", key="p:1")
+        assert port.start("r-parked", key="p:2") == parked, "it still waits to begin"
+        goes(http, parked, "PENDING")
+        goes(http, parked, "RUNNING")
+        dead = port.start("r-parked", key="p:3")
+        goes(http, parked, "PAUSED", **SUSPENDED)
+        goes(http, dead, "PENDING")
+        goes(http, dead, "RUNNING")
+        last = port.start("r-parked", key="p:4")
+        goes(http, last, "PENDING")
+        goes(http, last, "RUNNING")
+        port.settle("r-parked", keep=last)
+        found = http.post("/flow_runs/filter", json={"flow_runs": {"name": {"any_": ["r-parked"]}}}).json()
+    assert {run["id"]: run["state_type"] for run in found} == {
+        parked: "COMPLETED",
+        dead: "CRASHED",
+        last: "RUNNING",
+    }

@@ -29,16 +29,25 @@ SLACK_SECRET = "slack-signing-secret-of-the-tests"
 
 
 class Slack:
-    """A stand-in of Slack's Web API: keeps what is posted and edited."""
+    """A stand-in of Slack's Web API: keeps the cards that are posted and edited, and the lines of the thread."""
 
     def __init__(self) -> None:
         self.posted: list[Any] = []
         self.edited: list[Any] = []
+        self.thread: list[str] = []
 
     def answer(self, asked: Asked) -> Said:
-        kept = self.edited if asked.path.endswith("chat.update") else self.posted
-        kept.append(asked)
-        return Said(200, {"ok": True, "channel": "C1", "ts": "1700000000.000100"})
+        card, thread = "1700000000.000100", "1700000001.000100"
+        if asked.path.endswith("chat.update"):
+            if asked.json["ts"] == card:
+                self.edited.append(asked)
+        elif asked.path.endswith("chat.postMessage"):
+            if b"promptship_approve" in asked.body:
+                self.posted.append(asked)
+                return Said(200, {"ok": True, "channel": "C1", "ts": card})
+            self.thread.append(asked.json["text"])
+            return Said(200, {"ok": True, "channel": "C1", "ts": thread})
+        return Said(200, {"ok": True, "channel": "C1", "ts": card})
 
 
 class Stack(Demo):
@@ -158,6 +167,9 @@ def test_a_release_survives_kill_9_of_every_part(stack: Stack, slack: Slack) -> 
         lambda: "promptship_approve" not in slack.edited[-1].body.decode(), 60, "the card to lose its buttons"
     )
     assert len(slack.posted) == 1
+    wait_for(
+        lambda: any(line.startswith("promoted") for line in slack.thread), 60, "the thread to tell the end"
+    )
     assert app.ledger.verify().problems == ()
     no_request_lost_or_doubled(stack)
 

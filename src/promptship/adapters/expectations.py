@@ -68,7 +68,7 @@ def validate(
 
 
 def _plain(value: Any) -> Any:
-    """numpy's numbers as Python's: Great Expectations' pages cannot show the others (it reads `repr`, which numpy 2 has changed)."""
+    """Numbers of numpy as Python's: Great Expectations' pages cannot show the others (it reads `repr`, which numpy 2 has changed)."""
     import numpy as np
 
     if isinstance(value, np.generic):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from promptship import __version__
+from promptship.adapters.git_remote import Remote
 from promptship.errors import ConfigError, Conflict, NotFound, Problem, Unavailable
 from promptship.ports.catalogue import Proposed
 
@@ -25,9 +26,13 @@ _SETTINGS: Final = (
 
 
 class GitProposals:
-    """`Proposals` in a repository on this machine, bare or not. `remote` is pushed to when the repository has one of that name."""
+    """`Proposals` in a repository on this machine, bare or not.
 
-    def __init__(self, path: Path, *, remote: str = "origin", timeout_s: float = TIMEOUT_S) -> None:
+    `remote`: name of one that is pushed to when the repository has it; or, of a mirror, what it mirrors: a branch that is not there, too,
+    would be gone with the next fetch.
+    """
+
+    def __init__(self, path: Path, *, remote: str | Remote = "origin", timeout_s: float = TIMEOUT_S) -> None:
         self._path = path
         self._remote = remote
         self._timeout_s = timeout_s
@@ -79,12 +84,20 @@ class GitProposals:
 
     def _pushed(self, ref: str) -> str:
         """Name of the remote that has the branch now; empty: there is none."""
+        if isinstance(self._remote, Remote):
+            try:
+                self._remote.push(self._path, ref)
+            except Unavailable as error:
+                raise Unavailable(f"{self._remote.shown} does not take {ref}: {error}") from None
+            return self._remote.shown
         if not self._remote or self._remote not in (self._said("remote") or "").split("\n"):
             return ""
         done = self._run("push", "--quiet", "--no-verify", self._remote, f"{ref}:{ref}")
         if done.returncode != 0:
             # Its words may quote an address with a password in it.
-            raise Unavailable(f"remote {self._remote} of {self._path} does not take {ref}; it is here, `git push` shows why")
+            raise Unavailable(
+                f"remote {self._remote} of {self._path} does not take {ref}; it is here, `git push` shows why"
+            )
         return self._remote
 
     def _said(self, *arguments: str) -> str | None:
@@ -102,7 +115,11 @@ class GitProposals:
         self, *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        plain |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_CEILING_DIRECTORIES": str(self._path.resolve().parent)}
+        plain |= {
+            "LC_ALL": "C",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CEILING_DIRECTORIES": str(self._path.resolve().parent),
+        }
         command = ["git", "--no-replace-objects", *_SETTINGS, "-C", str(self._path), *arguments]
         try:
             return subprocess.run(  # noqa: S603 - no shell; names are checked, hashes come from Git
@@ -110,7 +127,9 @@ class GitProposals:
             )  # fmt: skip
         except FileNotFoundError:
             advice = "install Git, for example with `apt-get install git`"
-            raise ConfigError([Problem("PATH", "git", "missing", "expected Git's command line", advice)]) from None
+            raise ConfigError(
+                [Problem("PATH", "git", "missing", "expected Git's command line", advice)]
+            ) from None
         except subprocess.TimeoutExpired:
             said = f"git {arguments[0]} in {self._path} took longer than {self._timeout_s:.0f} s"
             raise Unavailable(said) from None

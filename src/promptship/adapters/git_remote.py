@@ -72,6 +72,16 @@ class Remote:
             if not refs:
                 os.pwrite(lock, f"{began:020d}".encode(), 0)
 
+    def push(self, mirror: Path, ref: str) -> None:
+        """Give the remote a branch as it stands in the mirror; never by force.
+
+        Raises:
+            Unavailable: the remote does not take it, or takes longer than the deadline.
+        """
+        deadline = time.monotonic() + self.timeout_s
+        where = ("-C", str(mirror), "push", "--quiet", "--no-verify")
+        self._git(deadline, *where, "--", self.address, f"{ref}:{ref}")
+
     @contextmanager
     def _alone(self, path: Path, deadline: float) -> Iterator[int]:
         """Hold the lock of a mirror; it is gone with the process that holds it."""

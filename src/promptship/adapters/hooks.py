@@ -28,6 +28,11 @@ AGE_S_MAX: Final = 300
 TIMEOUT_S: Final = 6.0
 """The person who pushes waits for this."""
 
+_WHY: Final = {
+    "removed": "its file was removed; it is served on",
+    "as_served": "its suites or plan changed, its text is what production serves: nothing to release",
+    "rolled_back": "its suites or plan changed, its text was rolled back; to try it again run `promptship release open`",
+}
 _MARK: Final = "# Written by promptship; changes are lost when it is installed again."
 _HASH: Final = re.compile(r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")
 
@@ -204,12 +209,14 @@ def _told(status: int, said: Any) -> list[str]:
         return [f"promptship: nothing was opened ({status}): {message}"]
     if said.get("ignored"):
         return [f"promptship: {said['ignored']}"]
+    if said.get("later"):
+        return [f"promptship: {said['later']}"]
     releases = [release for release in said.get("releases", []) if isinstance(release, dict)]
-    if not releases:
-        advice = "after a change of a suite or plan run `promptship release open <prompt>`"
-        kept = "a prompt whose file was removed is served on"
-        return [f"promptship: no prompt was added or changed, so nothing is released ({advice}; {kept})."]
-    lines = []
+    lines = [f"promptship: {name}: {why}" for key, why in _WHY.items() for name in said.get(key, [])]
+    if not releases and not lines:
+        return [
+            "promptship: no prompt was added or changed, and no suite or plan of one, so nothing is released."
+        ]
     for release in releases:
         verb = "opened release" if release.get("created") else "already has release"
         lines.append(f"promptship: {release.get('prompt')}: {verb} {release.get('id')}")

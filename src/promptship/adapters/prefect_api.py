@@ -110,11 +110,19 @@ class PrefectOrchestrator:
         return found
 
     def settle(self, release_id: str, *, keep: str) -> None:
-        """Complete the release's parked runs except `keep`; one that was cancelled or resumed meanwhile stays what it is."""
-        state = {"type": "COMPLETED", "message": f"The release goes on in flow run {keep}."}
-        for run in self._runs({"name": {"any_": [release_id]}, **_in_state("PAUSED")}):
-            if run["id"] != keep:
-                self._checked(self._call("POST", f"/flow_runs/{run['id']}/set_state", json={"state": state}))
+        """Complete the release's parked runs except `keep`; one that was cancelled or resumed meanwhile stays what it is.
+
+        A run that is older than `keep` and still Running lost its process: a release has one at a time. It is Crashed.
+        """
+        known = self._runs({"name": {"any_": [release_id]}, **_in_state("PAUSED", "RUNNING")})
+        began = next((run.get("start_time") or "" for run in known if run["id"] == keep), "")
+        for run in known:
+            is_older = (run.get("start_time") or "") < began
+            if run["id"] == keep or (run["state_type"] == "RUNNING" and not is_older):
+                continue
+            ended = "COMPLETED" if run["state_type"] == "PAUSED" else "CRASHED"
+            state = {"type": ended, "message": f"The release goes on in flow run {keep}."}
+            self._checked(self._call("POST", f"/flow_runs/{run['id']}/set_state", json={"state": state}))
 
     def close(self) -> None:
         """Close connections."""

@@ -27,12 +27,14 @@ from promptship.canary.evidence import (
 from promptship.canary.look import take_look
 from promptship.canary.process import Remembered
 from promptship.canary.reading import Reading
-from promptship.canary.sample_ratio import ALPHA, CONCENTRATION
+from promptship.canary.sample_ratio import ALPHA
 from promptship.canary.state import AnyWatch, State
 from promptship.release.plan import Canary, Guardrail, Stage
 
 ALPHA_RATIO: Final = ALPHA
 """Chance that a correct split over all arms is ever called wrong."""
+_CONCENTRATIONS: Final = (20_000.0, 200.0)
+"""As `sample_ratio` has them: a test compares the two."""
 CAP_S: Final = 86_400.0 * 365
 
 
@@ -174,7 +176,7 @@ def _arm_counts(one: ArmCounts | None, zero: ArmCounts | None) -> ArmCounts:
 def log_e(assigned: Sequence[int], parts: Sequence[float]) -> float:
     """Log e-value of "the units did not fall on the arms with these parts"; 0 where there is nothing to split.
 
-    The Dirichlet-multinomial mixture of `promptship.canary.sample_ratio` for any number of arms (statistics 2(d)); with two it is the
+    The Dirichlet-multinomial mixtures of `promptship.canary.sample_ratio` for any number of arms (statistics 2(d)); with two it is the
     same number. Among the arms that are left after others were dropped, units fall with the parts that these have of each other:
     leave the others out of both lists.
 
@@ -186,9 +188,14 @@ def log_e(assigned: Sequence[int], parts: Sequence[float]) -> float:
         return 0.0
     total = sum(parts)
     rho = [part / total for part in parts]
-    alphas = [CONCENTRATION * part for part in rho]
-    mixture = _log_beta([a + n for a, n in zip(alphas, assigned, strict=True)]) - _log_beta(alphas)
-    return mixture - sum(n * math.log(part) for n, part in zip(assigned, rho, strict=True))
+    chance = sum(n * math.log(part) for n, part in zip(assigned, rho, strict=True))
+    mixtures = [_log_mixture([k * part for part in rho], assigned) - chance for k in _CONCENTRATIONS]
+    largest = max(mixtures)
+    return largest + math.log(math.fsum(math.exp(one - largest) for one in mixtures) / len(mixtures))
+
+
+def _log_mixture(alphas: Sequence[float], assigned: Sequence[int]) -> float:
+    return _log_beta([a + n for a, n in zip(alphas, assigned, strict=True)]) - _log_beta(alphas)
 
 
 def _log_beta(alphas: Sequence[float]) -> float:

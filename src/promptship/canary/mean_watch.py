@@ -89,7 +89,7 @@ class MeanWatch(Remembered):
         requests = latency.total(history)
         if cap is None or not requests:
             return watch
-        bins = tuple(history.buckets)
+        bins = tuple(sorted(history.buckets))
         weight = min(1.0, PSEUDO_REQUESTS_MAX / requests)
         return watch.learned(badness(watch.metric, bins, cap), _counts(bins, history) * weight)
 
@@ -172,7 +172,8 @@ def unsafe(guardrail: Guardrail, margin: float, m0: float) -> Null:
 
 def mean_of(metric: str, values: Histogram, cap: float) -> float:
     """The arm's mean in the metric's own unit; amounts at most `cap`. The histogram must not be empty."""
-    bins = tuple(values.buckets)
+    # In one order, so that the sum is the same bit by bit when a look is taken again from the ledger.
+    bins = tuple(sorted(values.buckets))
     part = float(badness(metric, bins, cap) @ _counts(bins, values)) / latency.total(values)
     return 1 - part if scale.is_score(metric) else part * cap
 

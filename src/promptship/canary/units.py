@@ -47,11 +47,11 @@ def bin_spreads(candidate: Histogram, stable: Histogram) -> Spreads:
 
 
 def _bin_spread(histogram: Histogram) -> float:
+    """In whole numbers until the last division: a histogram read back from the ledger may have its bins in another order."""
     requests = sum(histogram.buckets.values())
-    if not requests:
-        return 0.0
-    mean = sum(number * count for number, count in histogram.buckets.items()) / requests
-    return sum(count * (number - mean) ** 2 for number, count in histogram.buckets.items()) / requests
+    total = sum(number * count for number, count in histogram.buckets.items())
+    squares = sum(number * number * count for number, count in histogram.buckets.items())
+    return (squares * requests - total * total) / requests**2 if requests else 0.0
 
 
 def _rate_spread(arm: UnitSums) -> float:

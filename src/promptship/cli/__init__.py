@@ -16,22 +16,27 @@ from promptship.cli import (
     adopt,
     approve,
     audit,
+    ci,
     client,
     context,
     deliveries,
     diff,
     docs,
+    doctor,
     experiment,
     fleet,
     history,
     hook,
     judge,
     kill,
+    models,
     plan,
     query,
     redteam,
     release,
     replay,
+    retest,
+    slack,
     start,
     up,
 )
@@ -72,6 +77,8 @@ release.app.command()(replay.replay)
 app.add_typer(release.app, name="release")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(plan.app, name="plan")
+app.add_typer(models.app, name="models")
+app.add_typer(retest.app, name="retest")
 app.command()(approve.approve)
 app.command()(approve.reject)
 app.command()(history.history)
@@ -88,9 +95,12 @@ app.command()(start.watcher)
 app.command()(start.scorer)
 app.command()(start.runner)
 app.command()(start.prefect)
+app.command()(doctor.doctor)
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(hook.app, name="hook")
+app.add_typer(ci.app, name="ci")
 app.add_typer(client.app, name="client")
+app.add_typer(slack.app, name="slack")
 app.command()(docs.docs)
 
 

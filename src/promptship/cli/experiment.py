@@ -11,8 +11,7 @@ from promptship.cli import experiment_reads, replay
 from promptship.cli.approve import Who, git_email
 from promptship.cli.context import CONFIG, Config, Json, Reason, actor, print_json
 from promptship.cli.context import app as connect
-from promptship.cli.experiment_reads import Which, as_data
-from promptship.errors import ConfigError, Problem
+from promptship.cli.experiment_options import Share, Which, as_data, seconds, share_ok
 
 if TYPE_CHECKING:
     from promptship.lifecycle.experiment_record import ArmsExperiment
@@ -37,8 +36,6 @@ app = typer.Typer(
 app.command(INTERVALS)(replay.experiment)
 app.command()(experiment_reads.show)
 app.command("list")(experiment_reads.list_)
-
-Share = Annotated[float, typer.Option(help="Fraction of units that take part, above 0, at most 1.")]
 
 
 @app.command()
@@ -71,8 +68,8 @@ def start(
     from promptship.lifecycle import experiments
     from promptship.lifecycle.experiment_arms import Asked
 
-    _share_ok("experiment start", share)
-    lasts_s = _seconds(until)
+    share_ok("experiment start", share)
+    lasts_s = seconds(until)
     ports = connect(config)
     begun = experiments.start(
         ports, prompt, Asked(tuple(arm), control), share=share, lasts_s=lasts_s, metrics=tuple(metric or ()),
@@ -94,7 +91,7 @@ def grow(which: Which, share: Share, json: Json = False, config: Config = CONFIG
     """Let more units take part. No unit changes its arm or falls out."""
     from promptship.lifecycle import experiments
 
-    _share_ok("experiment grow", share)
+    share_ok("experiment grow", share)
     _say(experiments.grow(connect(config), which, share, actor=actor()), json=json)
 
 
@@ -132,26 +129,3 @@ def _say(found: ArmsExperiment, *, json: bool) -> None:
         missing = found.required - len(found.approvers)
         rest = f"; {missing} more to agree: promptship experiment approve {found.id}" if missing > 0 else ""
         print(f"{found.id} of {found.prompt} is {found.status}: {words(found)}{rest}")
-
-
-def _share_ok(where: str, share: float) -> None:
-    if not 0 < share <= 1:
-        raise ConfigError(
-            [Problem(where, "--share", f"{share:g}", "expected above 0, at most 1", "--share 0.2")]
-        )
-
-
-def _seconds(until: str) -> float | None:
-    from promptship.release.duration import DURATION_S_MAX, parse_duration
-
-    if not until:
-        return None
-    try:
-        seconds = parse_duration(until)
-    except ValueError as error:
-        raise ConfigError([Problem("experiment start", "--until", until, str(error), "--until 7d")]) from None
-    if not isinstance(seconds, float) or not 0 < seconds <= DURATION_S_MAX:
-        raise ConfigError(
-            [Problem("experiment start", "--until", until, "expected a time above 0", "--until 7d")]
-        )
-    return seconds

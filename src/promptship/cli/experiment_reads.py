@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from promptship.cli.context import CONFIG, Config, Json, print_json
 from promptship.cli.context import app as connect
+from promptship.cli.experiment_options import Which, as_data
 from promptship.cli.plan import Output, as_json, write
-
-if TYPE_CHECKING:
-    from promptship.lifecycle.experiment_record import ArmsExperiment
-
-Which = Annotated[
-    str, typer.Argument(help="Id of an experiment, the beginning of one, or the name of its prompt.")
-]
 
 
 def show(
@@ -28,12 +22,19 @@ def show(
     json: Json = False,
     config: Config = CONFIG,
 ) -> None:
-    """The arms of an experiment, and how much each differs from the control on every metric. Look as often as you like."""
+    """The arms of an experiment, and how much each differs from the control on every metric. Look as often as you like.
+
+    Of a release (r-...) its holdback: what was promoted against the version before.
+    """
     from promptship.lifecycle.experiment_record import find
-    from promptship.lifecycle.experiment_results import results
+    from promptship.lifecycle.experiment_results import holdback_results, results
     from promptship.render.arms import arms_chart, arms_markdown, arms_text
 
-    found = results(find(connect(config), which), alpha=alpha)
+    ports = connect(config)
+    if which.startswith("r-"):
+        found = holdback_results(ports, ports.ledger.find(which), alpha=alpha)
+    else:
+        found = results(find(ports, which), alpha=alpha)
     data = asdict(found)
     write(
         output,
@@ -67,16 +68,3 @@ def list_(
             (one.id, one.prompt, one.status.value, words(one), one.opened_at, one.reason) for one in found
         ]
         print(experiments_table(rows))
-
-
-def as_data(found: ArmsExperiment) -> dict[str, Any]:
-    """An experiment as plain values, without its looks."""
-    told = ("id", "prompt", "share", "metrics", "risk", "required", "approvers", "opened_at", "opened_by")
-    more = ("began_at", "lasts_s", "stopped_at", "reason", "dropped")
-    return {
-        **{name: getattr(found, name) for name in (*told, *more)},
-        "status": found.status.value,
-        "arms": [
-            {**asdict(arm), "part": part} for arm, part in zip(found.arms, found.fractions, strict=True)
-        ],
-    }

@@ -11,7 +11,7 @@ import typer
 
 from promptship.cli.context import CONFIG, Config
 from promptship.cli.context import settings as read_settings
-from promptship.cli.start import fleet_environment, wait_for_prefect
+from promptship.cli.prefect_environment import fleet_environment, wait_for_prefect
 from promptship.errors import Unavailable
 
 app = typer.Typer(help="Run releases on several machines.", no_args_is_help=True)
@@ -43,10 +43,11 @@ def worker(
     wait_for_prefect(settings.prefect_api_url)
     for line in _install(settings.prefect.pool):
         print(line, file=sys.stderr, flush=True)
-    words = ["worker", "start", "--type", "process", "--pool", settings.prefect.pool, "--limit", str(limit)]
-    words += ["--name", name] if name else []
-    # The process becomes Prefect's worker: a signal of the supervisor reaches it and nobody in between.
-    os.execv(sys.executable, [sys.executable, "-m", "prefect", *words])  # noqa: S606 - our own words
+    from promptship.flows.fleet import work
+
+    words = ["--type", "process", "--pool", settings.prefect.pool, "--limit", str(limit)]
+    # The same process becomes Prefect's worker: a signal of the supervisor reaches it, and nobody in between.
+    work(settings.prefect.pool, settings.prefect_api_url, [*words, *(["--name", name] if name else [])])
 
 
 def _install(pool: str) -> list[str]:

@@ -16,7 +16,8 @@ import typer
 
 from promptship.cli.context import CONFIG, Config
 from promptship.cli.context import settings as read_settings
-from promptship.cli.start import SCORER_BEAT, WATCHER_BEAT, prefect_environment
+from promptship.cli.prefect_environment import prefect_environment
+from promptship.cli.start import SCORER_BEAT, WATCHER_BEAT
 from promptship.cli.supervisor import Part, Supervisor
 from promptship.errors import ConfigError, Problem
 

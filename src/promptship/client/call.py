@@ -64,12 +64,17 @@ class PromptCall:
 
     @property
     def arm(self) -> Arm:
-        """`stable` or `candidate`."""
+        """`stable` or `candidate`; in an experiment with several arms the control is `stable`."""
         return self._choice.arm
 
     @property
+    def variant(self) -> str:
+        """Name of the arm in an experiment with several; empty: it takes part in none."""
+        return self._choice.variant
+
+    @property
     def release(self) -> str | None:
-        """The release whose canary this request takes part in; None: it takes part in none."""
+        """The release, or the experiment with several arms, that this request takes part in; None: it takes part in none."""
         return self._choice.release
 
     @property

@@ -13,5 +13,5 @@
 | attention.py      | notices that the client has left                | upstream.py       | what the gateway needs of a provider     |
 | protocol.py       | uvicorn's protocol with deadlines               | serve.py          | composition and process                  |
 | attributes.py     | what a request says of itself, for policies     |                   |                                          |
-| sampling.py       | answers for the scorer, drawn by chance         |                   |                                          |
+| sampling.py       | answers for the scorer, drawn by chance         | hiding.py         | usage that the client did not ask for    |
 """

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from promptship.gateway.admission import OVERLOADED
+from promptship.gateway.admission import Ticket
 from promptship.gateway.attention import Attention
 from promptship.gateway.exchange import Exchange, Question
 from promptship.gateway.intake import SCHEMES, read_json
@@ -15,7 +15,7 @@ from promptship.gateway.reading import ODD, Reading
 from promptship.gateway.reading_chat import ChatReader
 from promptship.gateway.rejection import Rejection, bad_request, unknown_model
 from promptship.gateway.serving import Around
-from promptship.gateway.wire import Receive, Reply, Scope, declared_bytes, read_body
+from promptship.gateway.wire import Receive, Reply, Scope, admit
 from promptship.routing.request_id import uuid7
 
 
@@ -29,15 +29,9 @@ class Embeddings:
         """Answer one request."""
         at_ms = int(self.around.clock.now().timestamp() * 1000)
         headers = [(b"x-promptship-request-id", uuid7(at_ms).encode())]
-        ticket = self.around.admission.enter(min(declared_bytes(scope), self.around.limits.bytes_max))
-        if ticket is None:
-            await reply.reject(OVERLOADED, headers)
-            return
-        with ticket:
-            body = await read_body(scope, receive, self.around.limits, ticket)
-            if body is None:
-                return
-            question = body if isinstance(body, Rejection) else _question(body)
+
+        async def handle(body: bytes, ticket: Ticket) -> None:
+            question = _question(body)
             if isinstance(question, Rejection):
                 await reply.reject(question, headers)
                 return
@@ -53,6 +47,9 @@ class Embeddings:
             )
             async with Attention(receive):
                 await exchange.run(question)
+
+        around = self.around
+        await admit(around.admission, around.limits, (scope, receive, reply), headers, handle)
 
 
 def _question(body: bytes) -> Question | Rejection:

@@ -95,7 +95,9 @@ class Exchange:
             _LOG.error("model %s cannot be called: %s", question.model, error)
             await self._fail(
                 Rejection(
-                    500, "provider_not_configured", "the gateway cannot call the prompt's model this way"
+                    500,
+                    "provider_not_configured",
+                    "the prompt's model has no provider that can be called; the log of the gateway says why",
                 )
             )
 

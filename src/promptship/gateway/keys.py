@@ -9,6 +9,7 @@ from typing import Final
 
 from promptship.gateway.rejection import Rejection
 from promptship.gateway.wire import Scope, header
+from promptship.routing.table import RoutingTable
 from promptship.settings.serving import ApplicationSettings
 
 _REFUSED = Rejection(
@@ -56,6 +57,16 @@ def allowed(scope: Scope) -> frozenset[str] | None:
     """The prompts that the request's application may use; None: all."""
     prompts: frozenset[str] | None = scope.get(ALLOWED)
     return prompts
+
+
+def released(scope: Scope, table: RoutingTable | None) -> list[str]:
+    """Names of the released prompts that the request's application may use, sorted."""
+    prompts = allowed(scope)
+    return [
+        name
+        for name, route in sorted(table.routes.items() if table else ())
+        if route.stable and (prompts is None or name in prompts)
+    ]
 
 
 def forbidden(scope: Scope, prompt: str, param: str = "model") -> Rejection | None:

@@ -8,7 +8,7 @@ import orjson
 
 from promptship.client.live import LiveTable
 from promptship.gateway.intake import SCHEME, SCHEMES
-from promptship.gateway.keys import allowed
+from promptship.gateway.keys import released
 from promptship.gateway.rejection import unknown_model
 from promptship.gateway.wire import JSON, Receive, Reply, Scope
 
@@ -26,12 +26,7 @@ class Models:
         """The list, or one of it; 404 when that one has never been released."""
         wanted = scope["path"][len(PATH) :].removeprefix("/")
         table = self._live.table
-        prompts = allowed(scope)
-        names = [
-            name
-            for name, route in sorted(table.routes.items() if table else ())
-            if route.stable and (prompts is None or name in prompts)
-        ]
+        names = released(scope, table)
         if not wanted:
             data = [_model(name) for name in names]
             ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}

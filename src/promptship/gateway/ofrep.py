@@ -21,7 +21,7 @@ from promptship.errors import InvalidVariables, PromptshipError
 from promptship.gateway.attributes import KNOWN_APPLICATION
 from promptship.gateway.choose import Choice, choose
 from promptship.gateway.intake import Names, read_json
-from promptship.gateway.keys import allowed, forbidden
+from promptship.gateway.keys import forbidden, released
 from promptship.gateway.news import COMMENT, News, event
 from promptship.gateway.record import Spool
 from promptship.gateway.rejection import Rejection
@@ -112,12 +112,7 @@ class Ofrep:
 
     async def _bulk(self, scope: Scope, context: _Context, reply: Reply) -> None:
         table = self.live.table
-        prompts = allowed(scope)
-        names = [
-            name
-            for name, route in sorted(table.routes.items() if table else ())
-            if route.stable and (prompts is None or name in prompts)
-        ]
+        names = released(scope, table)
         evaluated = [self._evaluated(name, "", context) for name in names]
         flags = [
             _flag(one, name)
@@ -261,6 +256,8 @@ def _flag(evaluated: _Evaluated, key: str) -> dict[str, Any]:
     metadata: dict[str, Any] = {"prompt": choice.prompt, "version": choice.version, "arm": choice.arm}
     if choice.release is not None:
         metadata["release"] = choice.release
+    if choice.variant:
+        metadata["armName"] = choice.variant
     if choice.disclosure:
         metadata["disclosure"] = choice.disclosure
     return {

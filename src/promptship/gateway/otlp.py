@@ -26,7 +26,7 @@ from promptship.gateway.keys import allowed
 from promptship.gateway.otlp_reading import PROMPT, PROTOBUF_TYPE, TOKEN, Batch, Seen, inflated, read_traces
 from promptship.gateway.rejection import Rejection
 from promptship.gateway.reports import Reports
-from promptship.gateway.wire import BodyLimits, Receive, Reply, Scope, declared_bytes, header, read_body
+from promptship.gateway.wire import BodyLimits, Receive, Reply, Scope, admit, header
 from promptship.routing.choice import Choice, choose
 from promptship.routing.token import read
 
@@ -75,15 +75,9 @@ class Traces:
 
     async def __call__(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         """200 in OTLP's shape, with how many were refused; 503 if some could not be written: send all again."""
-        ticket = self.admission.enter(min(declared_bytes(scope), _LIMITS.bytes_max))
-        if ticket is None:
-            await reply.reject(OVERLOADED)
-            return
-        with ticket:
-            body = await read_body(scope, receive, _LIMITS, ticket)
-            if body is None:
-                return
-            found = body if isinstance(body, Rejection) else await self._sorted(scope, body, ticket)
+
+        async def handle(body: bytes, ticket: Ticket) -> None:
+            found = await self._sorted(scope, body, ticket)
             if isinstance(found, Rejection):
                 await reply.reject(found)
             elif not await self._written(found):
@@ -98,6 +92,8 @@ class Traces:
             else:
                 self._count(found)
                 await self._answer(_content_type(scope), found, reply)
+
+        await admit(self.admission, _LIMITS, (scope, receive, reply), (), handle)
 
     async def _sorted(self, scope: Scope, body: bytes, ticket: Ticket) -> Sorted | Rejection:
         content = inflated(body, header(scope, b"content-encoding").strip().lower())

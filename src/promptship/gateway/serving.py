@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 from promptship.client.live import LiveTable
 from promptship.gateway import compose
-from promptship.gateway.admission import OVERLOADED, Admission, Ticket
+from promptship.gateway.admission import Admission, Ticket
 from promptship.gateway.apis import Words
 from promptship.gateway.attention import Attention
 from promptship.gateway.attributes import DISCLOSURE, attributes_of, disclosure_value
@@ -24,16 +24,7 @@ from promptship.gateway.rejection import Rejection
 from promptship.gateway.sampling import Sampler, Tap
 from promptship.gateway.spans import Traced, Tracing
 from promptship.gateway.upstream import Costs, Upstream
-from promptship.gateway.wire import (
-    BodyLimits,
-    Headers,
-    Receive,
-    Reply,
-    Scope,
-    declared_bytes,
-    header,
-    read_body,
-)
+from promptship.gateway.wire import BodyLimits, Headers, Receive, Reply, Scope, admit, header
 from promptship.ports import Clock
 from promptship.routing.eligibility import Decision
 from promptship.routing.request_id import uuid7
@@ -66,6 +57,18 @@ class Around:
     """None: no spans."""
 
 
+class Came:
+    """When a request came, and its id."""
+
+    __slots__ = ("at_ms", "began", "request")
+
+    def __init__(self, began: float, at_ms: int) -> None:
+        self.began = began
+        """On the clock that measures."""
+        self.at_ms = at_ms
+        self.request = uuid7(at_ms)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Serving:
     """Serves prompts by one API."""
@@ -75,50 +78,51 @@ class Serving:
 
     async def __call__(self, scope: Scope, receive: Receive, reply: Reply) -> None:
         """Answer one request; exactly one observation if it was routed."""
-        began = self.around.monotonic()
-        at_ms = int(self.around.clock.now().timestamp() * 1000)
-        request = uuid7(at_ms)
-        headers = [(b"x-promptship-request-id", request.encode())]
-        ticket = self.around.admission.enter(min(declared_bytes(scope), self.around.limits.bytes_max))
-        if ticket is None:
-            await reply.reject(OVERLOADED, headers)
-            return
-        with ticket:
-            body = await read_body(scope, receive, self.around.limits, ticket)
-            if body is None:
-                return
-            call = self._read(body, scope)
-            if isinstance(call, Rejection):
-                await reply.reject(call, headers)
-                return
-            choice = self._choose(call, scope)
-            if isinstance(choice, Rejection):
-                await reply.reject(choice, headers)
-                return
-            span = None if self.around.tracing is None else self.around.tracing.begin(scope, request)
-            record = Record(
-                self.around.spool,
-                self.around.monotonic,
-                id=request,
-                at_ms=at_ms,
-                began=began,
-                choice=choice,
-                streamed=call.stream,
-                costs=self.around.costs,
-                tap=self._tap(choice, call, request, at_ms),
-                span=span,
-            )
-            headers += self._told(choice, request, at_ms)
-            question = self._question(call, choice, record, scope, span)
-            if isinstance(question, Rejection):
-                await reply.reject(question, headers)
-            else:
-                await self._serve(question, record, ticket, receive, reply, headers)
+        came = Came(self.around.monotonic(), int(self.around.clock.now().timestamp() * 1000))
+        headers = [(b"x-promptship-request-id", came.request.encode())]
 
-    def _read(self, body: bytes | Rejection, scope: Scope) -> Call | Rejection:
-        if isinstance(body, Rejection):
-            return body
-        return self.words.read(body, header(scope, b"x-unit-id"), self.around.names)
+        async def handle(body: bytes, ticket: Ticket) -> None:
+            await self._routed(body, came, ticket, (scope, receive, reply), headers)
+
+        around = self.around
+        await admit(around.admission, around.limits, (scope, receive, reply), headers, handle)
+
+    async def _routed(
+        self,
+        body: bytes,
+        came: Came,
+        ticket: Ticket,
+        exchange: tuple[Scope, Receive, Reply],
+        headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        scope, receive, reply = exchange
+        call = self.words.read(body, header(scope, b"x-unit-id"), self.around.names)
+        if isinstance(call, Rejection):
+            await reply.reject(call, headers)
+            return
+        choice = self._choose(call, scope)
+        if isinstance(choice, Rejection):
+            await reply.reject(choice, headers)
+            return
+        span = None if self.around.tracing is None else self.around.tracing.begin(scope, came.request)
+        record = Record(
+            self.around.spool,
+            self.around.monotonic,
+            id=came.request,
+            at_ms=came.at_ms,
+            began=came.began,
+            choice=choice,
+            streamed=call.stream,
+            costs=self.around.costs,
+            tap=self._tap(choice, call, came.request, came.at_ms),
+            span=span,
+        )
+        headers += self._told(choice, came.request, came.at_ms)
+        question = self._question(call, choice, record, scope, span)
+        if isinstance(question, Rejection):
+            await reply.reject(question, headers)
+        else:
+            await self._serve(question, record, ticket, receive, reply, headers)
 
     def _choose(self, call: Call, scope: Scope) -> Choice | Rejection:
         refusal = forbidden(scope, call.prompt)
@@ -166,6 +170,8 @@ class Serving:
         ]
         if choice.release is not None:
             told.append((b"x-promptship-release", choice.release.encode()))
+        if choice.variant:
+            told.append((b"x-promptship-variant", choice.variant.encode()))
         if choice.disclosure:
             told.append((DISCLOSURE, disclosure_value(choice.disclosure)))
         return told

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from promptship.gateway.admission import OVERLOADED, Ticket
+from promptship.gateway.admission import OVERLOADED, Admission, Ticket
 from promptship.gateway.rejection import Rejection
 from promptship.routing.api import Api
 
@@ -107,3 +107,24 @@ async def read_body(
                     return parts[0] if len(parts) == 1 else b"".join(parts)
     except TimeoutError:
         return Rejection(408, "body_too_slow", f"the body did not arrive within {limits.timeout_s:g} s")
+
+
+async def admit(
+    admission: Admission,
+    limits: BodyLimits,
+    exchange: tuple[Scope, Receive, Reply],
+    headers: Headers,
+    handle: Callable[[bytes, Ticket], Awaitable[None]],
+) -> None:
+    """Take a request on, if there is a place for it, read its body, and handle that; else say why not."""
+    scope, receive, reply = exchange
+    ticket = admission.enter(min(declared_bytes(scope), limits.bytes_max))
+    if ticket is None:
+        await reply.reject(OVERLOADED, headers)
+        return
+    with ticket:
+        body = await read_body(scope, receive, limits, ticket)
+        if isinstance(body, Rejection):
+            await reply.reject(body, headers)
+        elif body is not None:
+            await handle(body, ticket)

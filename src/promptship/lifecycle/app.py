@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from promptship.ports import (
     Approvals,
     Clock,
+    Host,
     Journal,
     Ledger,
     Measurements,
@@ -41,6 +42,8 @@ class App:
     """Lists of models; None: this process has none."""
     proposals: Proposals | None = None
     """Where branches are written for people; None: this process proposes nothing."""
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    """Where pull requests are reviewed, by name: `github`, `gitlab`."""
     close: Callable[[], None] = lambda: None
     """Gives back connections; nothing works afterwards."""
 

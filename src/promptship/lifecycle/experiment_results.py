@@ -9,6 +9,10 @@ from promptship.canary.arms import ArmState
 from promptship.canary.evidence import StageCounts
 from promptship.canary.experiment import ArmFound, ArmsFound, MetricEffect, arm_effects
 from promptship.canary.interval import ALPHA
+from promptship.canary.state import State
+from promptship.errors import NotFound
+from promptship.lifecycle import holdback
+from promptship.lifecycle.app import App
 from promptship.lifecycle.experiment_looks import ratio_of, requests_of
 from promptship.lifecycle.experiment_record import ArmsExperiment
 
@@ -67,3 +71,45 @@ def _effects(found: ArmsExperiment, arm: str, alpha: float) -> tuple[MetricEffec
     order = {metric: number for number, metric in enumerate(found.metrics)}
     effects = arm_effects(arm, watches, pairs, alpha=alpha)
     return tuple(sorted(effects, key=lambda one: order.get(one.metric, len(order))))
+
+
+def holdback_results(app: App, release_id: str, *, alpha: float = ALPHA) -> ArmsFound:
+    """What was promoted against the version before, from the looks at the release's holdback.
+
+    Raises:
+        NotFound: no such release, or it has had no holdback.
+    """
+    standing = holdback.read(app, release_id)
+    release, canary = standing.release, standing.canary
+    if not canary.holdback or release.ended_at is None or release.stable is None:
+        raise NotFound(
+            f"release {release_id} has had no holdback: its plan's `canary.holdback` is {canary.holdback:g}"
+        )
+    entries = app.journal.entries(f"{holdback.TOPIC}{release_id}")
+    looks = [entry.data for entry in entries if entry.kind == holdback.LOOKED]
+    over = [str(entry.data["reason"]) for entry in entries if entry.kind == holdback.ENDED]
+    counts = [StageCounts.model_validate(look["counts"]) for look in looks if not look["problems"]]
+    last = counts[-1] if counts else StageCounts()
+    metrics = [rail.metric for rail in canary.guardrails]
+    each = alpha / len(metrics)
+    state = State.model_validate(looks[-1]["state"]) if counts else None
+    now, before = last.requests.candidate.requests, last.requests.stable.requests
+    assigned = last.assigned
+    units = (None, None) if assigned is None else (assigned.candidate.requests, assigned.stable.requests)
+    arms = (
+        ArmFound(name="before", version=release.stable, commit="", part=canary.holdback, is_control=True, requests=before, units=units[1]),
+        ArmFound(name="promoted", version=release.version or "", commit=release.commit, part=1 - canary.holdback, is_control=False, requests=now, units=units[0]),
+    )  # fmt: skip
+    ratio = None
+    if assigned is not None:
+        fell = k_arms.log_e(
+            [assigned.candidate.requests, assigned.stable.requests], [1 - canary.holdback, canary.holdback]
+        )
+        ratio = math.exp(min(fell, 690.0))
+    return ArmsFound(
+        id=release_id, prompt=release.prompt, status="ended" if over else "holdback", reason=over[0] if over else "",
+        share=1.0, began_at=None if over else release.moved_at, risk=release.risk, approvers=release.approvers, required=0, looks=len(looks),
+        arms=arms, effects=() if state is None else arm_effects("promoted", state.watches, counts, alpha=each),
+        alpha=alpha, alpha_each=each, ratio_e_value=ratio,
+        ratio_threshold=1 / k_arms.ALPHA_RATIO, problems=tuple(looks[-1]["problems"]) if looks else (),
+    )  # fmt: skip

@@ -14,7 +14,7 @@ from promptship.prompts.model_names import understood
 from promptship.release.model_changes import earliest
 from promptship.settings import Settings
 
-SEEN, ANSWERED, WARNED, GONE = "seen", "answered", "warned", "gone"
+SEEN, ANNOUNCED, ANSWERED, WARNED, GONE = "seen", "announced", "answered", "warned", "gone"
 """Kinds of entries in `model:<provider>/<name>`."""
 TOPICS_MAX: Final = 100_000
 
@@ -40,6 +40,8 @@ def in_use(app: App) -> tuple[Used, ...]:
     found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     table = app.routes.table()
     for prompt, route in table.routes.items():
+        if route.stable is None:
+            continue
         model = table.versions[route.stable].content.get("model")
         if isinstance(model, str) and model:
             found[model].append((prompt, route.stable))
@@ -74,6 +76,12 @@ def known_date(settings: Settings, model: str) -> date | None:
     """Retirement as the built-in catalogue or `[models] retires_on` says; None: neither does."""
     known = built_in().with_models(settings.models).find(model)
     return None if known is None else known.retires_on
+
+
+def announced(app: App, provider: str, model: str) -> str | None:
+    """ISO date of the shutdown that the provider announced when it was last asked; None: it announced none."""
+    entries = app.journal.entries(topic_of(provider, model), kind=ANNOUNCED, limit=1)
+    return entries[0].data["on"] if entries else None
 
 
 def retirement(settings: Settings, model: str, listed: date | None) -> date | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from promptship.errors import Conflict, PromptshipError
@@ -46,7 +47,9 @@ class Watched:
     """Of providers that did not answer, and of telling."""
 
 
-async def lists_of(app: App, providers: Iterable[str]) -> tuple[list[Listed | Unlisted], list[PromptshipError]]:
+async def lists_of(
+    app: App, providers: Iterable[str]
+) -> tuple[list[Listed | Unlisted], list[PromptshipError]]:
     """The list of each provider, and what went wrong with the others."""
     lists: list[Listed | Unlisted] = []
     problems: list[PromptshipError] = []
@@ -115,12 +118,13 @@ def _new_ones(app: App, provider: str, used: list[Used], new: set[str]) -> list[
         change = ModelChange(kind=ChangeKind.APPEARED, provider=provider, model=one.model, to=to)
         retest, opened = open_retest(app, change, actor="models")
         if opened or retest.told_at is None:
-            text = f"{change.sentence()}. {_uses(one)} re-tested: {retest.id}"
+            text = f"{change.sentence()}. {_uses(one)} to be re-tested: {retest.id}"
             told.append(_tell(app, one, "appeared", text, {"to": to, "retest": retest.id}))
     return told
 
 
-def _retiring(app: App, one: Used, listed: Any, names: tuple[str, ...]) -> list[Notice]:
+def _retiring(app: App, one: Used, listed: date | None, names: tuple[str, ...]) -> list[Notice]:
+    _note_announced(app, one, listed)
     on = use.retirement(app.settings, one.model, listed)
     if on is None:
         return []
@@ -132,13 +136,19 @@ def _retiring(app: App, one: Used, listed: Any, names: tuple[str, ...]) -> list[
         return []
     to = successor(one.model, names, ignored=app.settings.retest.ignore)
     payload = {"on": on.isoformat(), "days": days, "to": to or "", "retest": ""}
-    when = f"retires on {on.isoformat()}, in {plural(days, 'day')}" if days > 0 else f"was retired on {on.isoformat()}"
+    when = (
+        f"retires on {on.isoformat()}, in {plural(days, 'day')}"
+        if days > 0
+        else f"was retired on {on.isoformat()}"
+    )
     text = f"{one.model} at {one.provider} {when}. {_uses(one)} on it"
     if to is not None:
-        change = ModelChange(kind=ChangeKind.RETIRES, provider=one.provider, model=one.model, to=to, on=on.isoformat())
+        change = ModelChange(
+            kind=ChangeKind.RETIRES, provider=one.provider, model=one.model, to=to, on=on.isoformat()
+        )
         retest, _ = open_retest(app, change, actor="models")
         payload["retest"] = retest.id
-        text += f"; re-tested with {to}: {retest.id}"
+        text += f"; to be re-tested with {to}: {retest.id}"
     else:
         text += "; no newer model of its family is listed: choose one and run `promptship retest --model NEW`"
     notice = _tell(app, one, "retiring", text, payload)
@@ -146,10 +156,18 @@ def _retiring(app: App, one: Used, listed: Any, names: tuple[str, ...]) -> list[
     return [notice]
 
 
+def _note_announced(app: App, one: Used, on: date | None) -> None:
+    said = None if on is None else on.isoformat()
+    if said != use.announced(app, one.provider, one.model):
+        use.note(app, one, use.ANNOUNCED, {"on": said})
+
+
 def _gone(app: App, one: Used) -> list[Notice]:
     """It was listed once and is no more. An alias that was never listed is no news."""
     entries = app.journal.entries(use.topic_of(one.provider, one.model))
-    if not any(entry.kind == use.SEEN for entry in entries) or any(entry.kind == use.GONE for entry in entries):
+    if not any(entry.kind == use.SEEN for entry in entries) or any(
+        entry.kind == use.GONE for entry in entries
+    ):
         return []
     text = f"{one.model} is no longer among the models that {one.provider} lists. {_uses(one)} on it"
     notice = _tell(app, one, "gone", text, {})
@@ -168,10 +186,12 @@ def note_answer(app: App, one: Used, *, model: str, fingerprint: str) -> Notice 
         text = f"{one.model} at {one.provider} is answered by {model} now; before it was {before}. {_uses(one)} on it"
         payload = {"before": before, "now": model, "retest": ""}
         if before in use.seen_models(app, one.provider):
-            change = ModelChange(kind=ChangeKind.MOVED, provider=one.provider, model=one.model, to=before, on=model)
+            change = ModelChange(
+                kind=ChangeKind.MOVED, provider=one.provider, model=one.model, to=before, on=model
+            )
             retest, _ = open_retest(app, change, actor="models")
             payload["retest"] = retest.id
-            text += f", compared with {before}: {retest.id}"
+            text += f"; both are to be compared: {retest.id}"
         notice = _tell(app, one, "moved", text, payload)
     use.note(app, one, use.ANSWERED, {"model": model, "fingerprint": fingerprint})
     return notice

@@ -42,14 +42,17 @@ def proposal_for(app: App, retest: Retest, result: Result) -> Proposal:
         return _because(no, str(error))
     if served != result.version:
         branch = app.settings.repository.branch
-        return _because(no, f"{branch} holds another version of {result.prompt} than production serves: release that first")
+        return _because(
+            no,
+            f"{branch} holds another version of {result.prompt} than production serves: release that first",
+        )
     edited = with_model(path, content, change.to)
     if isinstance(edited, NotEditable):
         return _because(no, edited.reason)
     assert app.proposals is not None  # noqa: S101 - said above
     try:
         proposed = app.proposals.propose(
-            f"{PREFIX}/{_slug(result.prompt)}-{_slug(change.to)}-{retest.id[:6]}-{base[:7]}", base=base,
+            f"{PREFIX}/{_slug(result.prompt)}-{_slug(change.to)}-{base[:7]}", base=base,
             files={path: edited}, message=_message(retest, result), author=app.settings.retest.author, at=retest.opened_at,
         )  # fmt: skip
     except Conflict as error:

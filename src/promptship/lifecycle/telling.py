@@ -205,4 +205,4 @@ def _give_up_on(release: Release, error: PromptshipError, *, may_wait: bool) -> 
     """What is down is worth another try; a wrong token or channel is not: it would keep the release from ever being over."""
     if may_wait and isinstance(error, Unavailable):
         raise error
-    _log.warning("the end of release %s was not told everywhere: %s", release.id, error)
+    _log.warning("release %s was not told of everywhere: %s", release.id, error)

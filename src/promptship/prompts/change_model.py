@@ -1,4 +1,4 @@
-"""The same prompt file for another model: one word of one line changes, every other byte stays. Pure."""
+"""The same prompt file for another model: one word changes, every other byte stays. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Final
 from promptship.errors import ConfigError
 from promptship.prompts.load import load
 
-_LINES: Final = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
+PLACES_MAX: Final = 50
+"""So many occurrences of the old name are tried: texts and comments may name it, too."""
 _PART_OF_A_NAME: Final = r"A-Za-z0-9._:/@-"
 
 
@@ -33,19 +34,13 @@ def with_model(path: str, content: bytes, model: str) -> bytes | NotEditable:
     if current == model:
         return NotEditable(f"{path} names {model} already")
     wanted = before.prompt.model_copy(update={"model": model})
-    line = before.source.lines.get("model")
     text = content.decode("utf-8")
-    lines = _LINES.findall(text)
-    if line is None or line > len(lines):
-        return NotEditable(f"{path} does not say on a line of its own which model it is for")
-    found = list(_word(current).finditer(lines[line - 1]))
-    for match in reversed(found):  # the value stands behind its key
+    for place in list(_word(current).finditer(text))[:PLACES_MAX]:
         for written in (model, json.dumps(model)):
-            changed = lines[line - 1][: match.start()] + written + lines[line - 1][match.end() :]
-            made = "".join([*lines[: line - 1], changed, *lines[line:]]).encode()
+            made = (text[: place.start()] + written + text[place.end() :]).encode("utf-8", "replace")
             if _reads_as(path, made) == wanted:
                 return made
-    return NotEditable(f"line {line} of {path} does not name {current} in a way that can be changed by a word")
+    return NotEditable(f"{path} does not name {current} in a way that can be changed by a word")
 
 
 def _word(name: str) -> re.Pattern[str]:

@@ -28,7 +28,9 @@ _DATES: Final = (
 )
 _FIXED: Final = re.compile(r"-(00\d)$")
 """Gemini: `gemini-2.0-flash-001` never changes."""
-_STATES: Final = frozenset({"latest", "preview", "exp", "experimental", "beta", "alpha", "stable", "it", "free"})
+_STATES: Final = frozenset(
+    {"latest", "preview", "exp", "experimental", "beta", "alpha", "stable", "it", "free"}
+)
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)*")
 _WITH_LETTERS: Final = re.compile(r"(?P<word>[a-z]*?)(?P<number>\d+(?:\.\d+)*)(?P<after>[a-z]?)")
 _SIZE: Final = re.compile(r"(?:a?\d+(?:\.\d+)?[bm]|\d+x\d+(?:\.\d+)?b|\d+e|\d+k)")

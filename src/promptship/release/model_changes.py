@@ -44,7 +44,15 @@ class ModelChange:
     @property
     def id(self) -> str:
         """The same change is noticed once, however often it is seen."""
-        parts = [self.kind, self.provider, self.model, self.to, self.on, ",".join(sorted(self.prompts)), str(self.attempt)]
+        parts = [
+            self.kind,
+            self.provider,
+            self.model,
+            self.to,
+            self.on,
+            ",".join(sorted(self.prompts)),
+            str(self.attempt),
+        ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
     def data(self) -> dict[str, Any]:

@@ -20,7 +20,9 @@ class Standing(StrEnum):
     BETTER = "better"  # an improvement is shown
     SAME = "same"  # non-inferiority is shown, an improvement is not
     WORSE = "worse"  # a drop is shown, a blocking case is lost, or the plan's floor is missed
-    CANNOT_TELL = "cannot tell"  # too few cases, missing scores, no suite, or a model that does not take the prompt
+    CANNOT_TELL = (
+        "cannot tell"  # too few cases, missing scores, no suite, or a model that does not take the prompt
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,10 +43,10 @@ def verdict_chart(prompt: str, verdict: Verdict, *, share: float = 0.0) -> str:
     if not rows:
         return ""
     stage = f"stage {verdict.stage + 1}" + (f", {percent(share)} of traffic" if share else "")
-    title = redact(f"{clipped(prompt, 60)}: {SAYS[verdict.outcome]} ({stage}, look {verdict.look})")
+    title = _shown(f"{clipped(prompt, 60)}: {SAYS[verdict.outcome]} ({stage}, look {verdict.look})")
     parts = [
         svg.text(24, 34, title, size=18, bold=True, colour=_COLOURS[verdict.outcome]),
-        svg.text(24, 58, redact(clipped(headline(verdict), 130)), colour=svg.MUTED),
+        svg.text(24, 58, _shown(clipped(headline(verdict), 130)), colour=svg.MUTED),
         *_legend(86),
     ]
     y = 112.0
@@ -61,6 +61,11 @@ def verdict_chart(prompt: str, verdict: Verdict, *, share: float = 0.0) -> str:
         parts.append(svg.text(24, y + 12, f"and {len(rows) - _ROWS_MAX} more guardrails", colour=svg.MUTED))
         y += 24
     return svg.document(_WIDTH, y + 12, title, parts)
+
+
+def _shown(text: str) -> str:
+    """No secret, and no character that XML forbids."""
+    return "".join(char if char.isprintable() else " " for char in redact(text))
 
 
 def _legend(y: float) -> list[str]:

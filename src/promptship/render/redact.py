@@ -53,7 +53,12 @@ def keep_secret(*values: str) -> None:
 def named_secrets(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Values of every environment variable that the settings name as the place of a secret."""
     names = [name for provider in settings.providers.values() for name in provider.secret_envs]
-    names += [settings.slack.token_env, settings.slack.signing_secret_env, settings.otel.headers_env]
+    names += [
+        settings.slack.token_env,
+        settings.slack.signing_secret_env,
+        settings.slack.app_token_env,
+        settings.otel.headers_env,
+    ]
     names += [webhook.secret_env for webhook in settings.webhooks if webhook.secret_env]
     names += [*settings.github.secret_envs, *settings.gitlab.secret_envs]
     return tuple(environ[name] for name in names if environ.get(name))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from promptship.numbers import milliseconds, money, moment, percent, plural, points, short
+from typing import Final
+
+from promptship.numbers import milliseconds, moment, money, percent, plural, points, short
 from promptship.release.model_changes import ChangeKind
 from promptship.release.retest import Proposal, Result, Retest, Standing
 from promptship.render.table import aligned, clipped, markdown, one_line
 
-_WORD = {
+TOLD_MAX: Final = 20
+_WORD: Final = {
     Standing.BETTER: "better", Standing.SAME: "same", Standing.WORSE: "WORSE", Standing.CANNOT_TELL: "cannot tell",
 }  # fmt: skip
 _HEADER = ("prompt", "new model is", "pass rate", "at worst", "margin", "cases", "cost", "latency")
@@ -21,7 +24,12 @@ def lines(retest: Retest) -> list[str]:
     said = [f"  {one.prompt}: {one_line(one.because)}" for one in _ordered(retest)]
     branches = [f"  {one.prompt}: {_proposed(one)}" for _, one in sorted(retest.proposals.items())]
     body = ["", *aligned(rows)] if retest.results else ["no production prompt has a result yet"]
-    return [*head, *body, *(["", "because", *said] if said else []), *(["", "proposed", *branches] if branches else [])]
+    return [
+        *head,
+        *body,
+        *(["", "because", *said] if said else []),
+        *(["", "proposed", *branches] if branches else []),
+    ]
 
 
 def report(retest: Retest) -> str:
@@ -31,22 +39,31 @@ def report(retest: Retest) -> str:
     if not retest.results:
         return "\n".join([*parts, "No production prompt has a result."])
     parts += [markdown(_HEADER, [_row(one) for one in _ordered(retest)]), ""]
-    parts += [f"- **{one.prompt}** is {_WORD[one.standing]}: {one_line(one.because)}{_cases(one)}" for one in _ordered(retest)]
+    parts += [
+        f"- **{one.prompt}** is {_WORD[one.standing]}: {one_line(one.because)}{_cases(one)}"
+        for one in _ordered(retest)
+    ]
     parts += [f"- {one.prompt}: {_proposed(one)}" for _, one in sorted(retest.proposals.items())]
     return "\n".join(parts)
 
 
 def told(retest: Retest) -> str:
-    """The message to people: a line per prompt, the worst first."""
+    """The message to people: a line per prompt, the worst first, as many as can be read."""
     change = retest.change
-    head = f"Re-test {retest.id}: {change.model} -> {change.to}, {plural(len(retest.results), 'production prompt')}. {_title(retest)}"
+    results = _ordered(retest)
+    tested = plural(len(results), "production prompt")
+    head = f"Re-test {retest.id}: {change.model} -> {change.to}, {tested}. {_title(retest)}"
     said = [
         f"{one.prompt}: {_WORD[one.standing]} ({_rates(one)}; cost {_changed(one.cost_change)}, latency "
         f"{_changed(one.latency_change)}) {clipped(one.because, 200)}"
-        for one in _ordered(retest)
+        for one in results[:TOLD_MAX]
     ]
-    branches = [f"{one.prompt}: {_proposed(one)}" for _, one in sorted(retest.proposals.items()) if one.branch]
-    return "\n".join([head, *said, *branches])
+    if len(results) > TOLD_MAX:
+        said.append(f"and {len(results) - TOLD_MAX} more: promptship retest show {retest.id}")
+    branches = [
+        f"{one.prompt}: {_proposed(one)}" for _, one in sorted(retest.proposals.items()) if one.branch
+    ]
+    return "\n".join([head, *said, *branches[:TOLD_MAX]])
 
 
 def summary(retest: Retest) -> tuple[str, ...]:
@@ -66,9 +83,12 @@ SUMMARY = ("id", "opened", "why", "models", "result")
 
 def _title(retest: Retest) -> str:
     change = retest.change
-    said = change.sentence()
-    extra = " Better means: what answered before is better than what answers now." if change.kind is ChangeKind.MOVED else ""
-    return f"{said[:1].upper()}{said[1:]}." + extra
+    extra = (
+        " Better means: what answered before is better than what answers now."
+        if change.kind is ChangeKind.MOVED
+        else ""
+    )
+    return f"{change.sentence()}." + extra
 
 
 def _ordered(retest: Retest) -> list[Result]:
@@ -77,7 +97,9 @@ def _ordered(retest: Retest) -> list[Result]:
 
 
 def _row(one: Result) -> tuple[str, ...]:
-    worst = min(one.suites, key=lambda suite: (1.0 if suite.low is None else suite.low + suite.margin), default=None)
+    worst = min(
+        one.suites, key=lambda suite: 1.0 if suite.low is None else suite.low + suite.margin, default=None
+    )
     cases = sum(suite.cases for suite in one.suites)
     return (
         one.prompt, _WORD[one.standing], _rates(one), points(None if worst is None else worst.low),
@@ -90,7 +112,10 @@ def _row(one: Result) -> tuple[str, ...]:
 
 
 def _rates(one: Result) -> str:
-    return ", ".join(f"{percent(suite.current)} -> {percent(suite.new)}" for suite in one.suites) or "not measured"
+    return (
+        ", ".join(f"{percent(suite.current)} -> {percent(suite.new)}" for suite in one.suites)
+        or "not measured"
+    )
 
 
 def _cases(one: Result) -> str:
@@ -107,5 +132,7 @@ def _changed(change: float | None) -> str:
 def _proposed(one: Proposal) -> str:
     if not one.branch:
         return f"nothing proposed: {one.why_not}"
-    where = f"branch {one.branch} ({short(one.commit)})" + (f", pushed to {one.pushed_to}" if one.pushed_to else "")
+    where = f"branch {one.branch} ({short(one.commit)})" + (
+        f", pushed to {one.pushed_to}" if one.pushed_to else ""
+    )
     return where + (f"; {one.needs}" if one.needs else "")

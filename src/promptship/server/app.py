@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -19,17 +20,18 @@ from starlette.routing import Mount, Route
 from promptship.adapters.scorer_state import read_state
 from promptship.adapters.scorer_state import told as scoring_told
 from promptship.adapters.secrets import gateway_token
-from promptship.adapters.slack import SlackTalk, talk_for
+from promptship.adapters.slack import SlackTalk, socket_for, talk_for
 from promptship.errors import ConfigError, Problem, PromptshipError
 from promptship.lifecycle.app import App
 from promptship.lifecycle.sampling import Samplings
 from promptship.render.redact import keep_secret
-from promptship.server import hooks, pages, releases, routes, slack
+from promptship.server import decide, hooks, pages, releases, routes, slack
 from promptship.server.access import RequireToken
 from promptship.server.answers import on_crash, on_http_error, on_promptship_error
 from promptship.server.feed import RouteBroadcast
 from promptship.server.openapi import serve_document
 from promptship.server.plane import Plane, plane
+from promptship.server.slack_actions import take
 
 
 def create_app(
@@ -62,6 +64,7 @@ def create_app(
             *hooks.ROUTES,
             *slack.ROUTES,
             *pages.ROUTES,
+            *decide.ROUTES,
             Mount(
                 "/api",
                 routes=[*routes.ROUTES, *releases.ROUTES],
@@ -92,12 +95,17 @@ async def healthz(request: Request) -> Response:
 @asynccontextmanager
 async def _lifespan(asgi: Starlette) -> AsyncIterator[None]:
     built: Plane = asgi.state.plane
-    polling = asyncio.create_task(built.broadcast.run())
+    tasks = [asyncio.create_task(built.broadcast.run())]
+    socket = socket_for(built.app.settings, os.environ, partial(take, built))
+    if socket is not None:
+        tasks.append(asyncio.create_task(socket.run()))
     try:
         yield
     finally:
         built.broadcast.close()
-        polling.cancel()
-        with suppress(asyncio.CancelledError):
-            await polling
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
         await built.drain()

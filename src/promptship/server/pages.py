@@ -20,7 +20,8 @@ from promptship.errors import ConfigError, NotFound
 from promptship.lifecycle.app import App
 from promptship.lifecycle.kill import killed, notice
 from promptship.numbers import moment
-from promptship.release.history import fold
+from promptship.release.history import Release, fold
+from promptship.release.phase import WATCHED, Phase
 from promptship.server.access import COOKIE, SESSION_S_MAX, has_session, new_session, same
 from promptship.server.bodies import read_body, release_in_path
 from promptship.server.cards import change_of
@@ -31,17 +32,17 @@ _TEMPLATES: Final = Path(__file__).parent / "templates"
 _LISTED_MAX: Final = 100
 _REFRESH_S: Final = 5
 _LOGIN_BYTES_MAX: Final = 10_000
-_OWN_PATH: Final = re.compile(r"/(?:releases/[A-Za-z0-9._:-]{1,200})?")
+_OWN_PATH: Final = re.compile(r"/(?:releases/[A-Za-z0-9._:-]{1,200}(?:/decide)?)?")
 
 
 async def index(request: Request) -> Response:
     """The newest releases."""
     here = plane(request)
-    if not _known(request):
-        return _login(request)
+    if not is_known(request):
+        return login_page(request)
     summaries = await threaded(here.app.ledger.summaries, limit=_LISTED_MAX)
     rows = list_rows(summaries, here.app.clock.now())
-    return _page(
+    return page(
         request, "releases.html", rows=rows, killed=await threaded(_killed, here.app), refresh=_REFRESH_S
     )
 
@@ -49,13 +50,13 @@ async def index(request: Request) -> Response:
 async def show(request: Request) -> Response:
     """One release."""
     here = plane(request)
-    if not _known(request):
-        return _login(request)
+    if not is_known(request):
+        return login_page(request)
     try:
         view = await threaded(_view, here.app, release_in_path(request))
     except (NotFound, ConfigError):
-        return _page(request, "nothing.html", status=404, message="There is no such release.")
-    return _page(request, "release.html", **view)
+        return page(request, "nothing.html", status=404, message="There is no such release.")
+    return page(request, "release.html", **view)
 
 
 def _killed(app: App, only: str = "") -> list[str]:
@@ -70,7 +71,7 @@ def _killed(app: App, only: str = "") -> list[str]:
 async def login_form(request: Request) -> Response:
     """The form; `?token=` signs in at once, for a link that `promptship up` prints."""
     given = request.query_params.get("token")
-    return _login(request, status=200) if given is None else _sign_in(request, given, "/")
+    return login_page(request, status=200) if given is None else _sign_in(request, given, "/")
 
 
 async def login(request: Request) -> Response:
@@ -87,7 +88,7 @@ async def login(request: Request) -> Response:
 
 async def logout(request: Request) -> Response:
     """Forget the session."""
-    response = _headed(RedirectResponse("/login", 303))
+    response = headed(RedirectResponse("/login", 303))
     response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict", secure=_secure(request))
     return response
 
@@ -95,8 +96,8 @@ async def logout(request: Request) -> Response:
 def _sign_in(request: Request, given: str, to: str) -> Response:
     here = plane(request)
     if not same(given.strip(), here.token):
-        return _login(request, wrong=True, to=to)
-    response = _headed(RedirectResponse(to if _OWN_PATH.fullmatch(to) else "/", 303))
+        return login_page(request, wrong=True, to=to)
+    response = headed(RedirectResponse(to if _OWN_PATH.fullmatch(to) else "/", 303))
     session = new_session(here.token, here.secret, here.app.clock.now())
     response.set_cookie(
         COOKIE,
@@ -110,13 +111,17 @@ def _sign_in(request: Request, given: str, to: str) -> Response:
     return response
 
 
-def _login(request: Request, *, status: int = 401, wrong: bool = False, to: str | None = None) -> Response:
+def login_page(
+    request: Request, *, status: int = 401, wrong: bool = False, to: str | None = None
+) -> Response:
+    """The sign-in, which leads back to where the request was going."""
     to = request.url.path if to is None else to
     back = to if _OWN_PATH.fullmatch(to) else "/"
-    return _page(request, "login.html", status=status, known=False, wrong=wrong, next=back)
+    return page(request, "login.html", status=status, known=False, wrong=wrong, next=back)
 
 
-def _known(request: Request) -> bool:
+def is_known(request: Request) -> bool:
+    """Whether the browser is signed in."""
     here = plane(request)
     return has_session(request, here.token, here.secret, here.app.clock.now())
 
@@ -131,19 +136,34 @@ def _view(app: App, release: str) -> dict[str, Any]:
     view = release_view(folded, events, change_of(app, folded))
     return {
         **view,
+        "decide": _decision(folded),
+        "id": folded.id,
         "killed": _killed(app, folded.prompt),
         "refresh": _REFRESH_S if folded.is_open else 0,
     }
 
 
-def _page(
+def may_be_decided(release: Release) -> bool:
+    """Whether a person may approve or reject it, or take its traffic away."""
+    return release.phase in WATCHED or (release.phase is Phase.PROMOTED and release.stable is not None)
+
+
+def _decision(release: Release) -> str:
+    """What the button on the release's page says; empty: there is none."""
+    if release.phase is Phase.AWAITING_APPROVAL:
+        return "Approve or reject"
+    return "Roll back" if may_be_decided(release) else ""
+
+
+def page(
     request: Request, template: str, *, status: int = 200, known: bool = True, refresh: int = 0, **values: Any
 ) -> Response:
+    """A page of ours from its template."""
     here: Plane = plane(request)
     text = _environment().get_template(template).render(
         style=_style(), known=known, where=_where(here.app), refresh=refresh, **values
     )  # fmt: skip
-    return _headed(HTMLResponse(text, status))
+    return headed(HTMLResponse(text, status))
 
 
 def _where(app: App) -> str:
@@ -152,7 +172,7 @@ def _where(app: App) -> str:
     return (settings.root / settings.repository.url).resolve().name
 
 
-def _headed(response: Response) -> Response:
+def headed(response: Response) -> Response:
     """Nothing from outside, no frames, no scripts, nothing kept."""
     digest = b64encode(hashlib.sha256(_style().encode()).digest()).decode()
     response.headers["Content-Security-Policy"] = (

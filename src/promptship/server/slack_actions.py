@@ -17,7 +17,7 @@ from promptship.adapters.slack import (
     read_interaction,
     reject_view,
 )
-from promptship.errors import PromptshipError, Unavailable
+from promptship.errors import PromptshipError, Refused, Unavailable
 from promptship.lifecycle.app import App
 from promptship.lifecycle.approval import approve, may_reject, reject, roll_back
 from promptship.render.redact import redact
@@ -56,6 +56,22 @@ async def obey(here: Plane, fields: Mapping[str, Any]) -> Answer:
     command = read_command(fields)
     texts = await _shortly(here, lambda settled: _commanded(here, command, settled))
     return {"response_type": "ephemeral", "text": texts[0] if texts else "Working on it …"}
+
+
+async def take(here: Plane, kind: str, payload: Mapping[str, Any], envelope_id: str) -> Answer:
+    """An envelope of Socket Mode, once. Raises ConfigError: malformed."""
+    try:
+        here.seen.once(f"envelope {envelope_id}", here.app.clock.now())
+    except Refused as refusal:
+        here.refused(str(refusal))
+        return None
+    match kind:
+        case "interactive":
+            return await act(here, payload)
+        case "slash_commands":
+            return await obey(here, payload)
+        case _:
+            return None
 
 
 class _Settled:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
+from collections.abc import Sequence
 from typing import Final
+from uuid import uuid4
 
 from promptship.adapters.slack import Command
 from promptship.errors import PromptshipError, Refused
@@ -26,6 +29,8 @@ from promptship.routing.table import Route
 
 _log = logging.getLogger(__name__)
 
+REPLAY_S: Final = 900.0
+"""Longer than a signature is good for."""
 ROWS_MAX: Final = 15
 TEXT_LENGTH_MAX: Final = 2900
 USAGE: Final = """`/promptship status [prompt]`: what serves and what is being released
@@ -85,12 +90,11 @@ def _history(app: App, prompt: str) -> str:
     return _releases(app, found) if found else "There has been no release yet."
 
 
-def _releases(app: App, found: object) -> str:
+def _releases(app: App, found: Sequence[ReleaseSummary]) -> str:
     now = app.clock.now()
     rows = [
         (one.id, clipped(one.prompt, 40), PHASE_WORDS[one.phase], f"{duration((now - one.moved_at).total_seconds())} ago")
-        for one in found  # type: ignore[attr-defined]
-        if isinstance(one, ReleaseSummary)
+        for one in found
     ]  # fmt: skip
     return _table([("release", "prompt", "phase", "moved"), *rows])
 
@@ -110,6 +114,7 @@ def _release(app: App, command: Command, rest: list[str]) -> str:
 def _rollback(app: App, command: Command, rest: list[str]) -> str:
     who = _entitled(app, command)
     prompt, why = _prompt(rest), redact(" ".join(rest[1:]))
+    _once(app, command)
     release_id = roll_back_prompt(app, prompt, actor=f"person:{who}", reason=why)
     nudge(app, release_id)
     route = app.routes.get(prompt)
@@ -127,6 +132,13 @@ def _entitled(app: App, command: Command) -> str:
     return approver.name
 
 
+def _once(app: App, command: Command) -> None:
+    """Rolling back twice goes two versions back: a replay must not do it, whichever control plane it reaches. Raises Refused."""
+    key = hashlib.sha256(command.trigger_id.encode()).hexdigest()[:32]
+    if not app.ledger.acquire(f"slack:{key}", uuid4().hex, ttl_s=REPLAY_S, at=app.clock.now()):
+        raise Refused("this command has been run already; type it again to go back one version more")
+
+
 def _prompt(rest: list[str]) -> str:
     """The prompt's name, empty for all. Raises Refused for what can be none."""
     name = rest[0] if rest else ""
@@ -135,7 +147,7 @@ def _prompt(rest: list[str]) -> str:
     return name
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
     return _fixed("\n".join(aligned(rows[: ROWS_MAX + 1])) + ("\n…" if len(rows) > ROWS_MAX + 1 else ""))
 
 

@@ -33,7 +33,8 @@ class RetestSettings(Section):
     propose: bool = True
     """Write a branch with the model changed when a re-test says better or the same, for people to merge."""
     remote: str = "origin"
-    """Remote of the repository that such a branch is pushed to, when there is one of this name; empty: never."""
+    """Remote of the repository that such a branch is pushed to, when there is one of this name; empty: never. With `[repository] remote`
+    it is that one, whatever stands here; empty then means that nothing is proposed."""
     author: str = "promptship@localhost"
     """E-mail address of the author of proposed commits. With `not_author` in a plan any approver may then approve."""
     ignore: tuple[str, ...] = ()

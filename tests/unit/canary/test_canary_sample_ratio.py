@@ -23,9 +23,14 @@ def units(candidate: int, stable: int) -> ArmCounts:
 @settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from((0.0001, 0.01, 0.25, 0.5, 0.99)))
 def test_it_is_the_dirichlet_multinomial_ratio(one: int, zero: int, share: float) -> None:
-    k = 20_000.0
-    mixture = betaln(k * share + one, k * (1 - share) + zero) - betaln(k * share, k * (1 - share))
-    expected = mixture - one * math.log(share) - zero * math.log(1 - share)
+    each = [
+        betaln(k * share + one, k * (1 - share) + zero)
+        - betaln(k * share, k * (1 - share))
+        - one * math.log(share)
+        - zero * math.log(1 - share)
+        for k in (20_000.0, 200.0)
+    ]
+    expected = np.logaddexp(*each) - math.log(2)
     assert sample_ratio.log_e(units(one, zero), share) == pytest.approx(float(expected), rel=1e-6, abs=1e-4)
 
 
@@ -53,6 +58,7 @@ def test_a_correct_split_is_seldom_called_wrong_and_a_lossy_one_is_found() -> No
         ]
         return float(np.mean(alarms))
 
+    assert sample_ratio.log_e(units(450, 930), 0.5) > math.log(1000)
     assert found(0.02) <= 0.02
     assert found(0.017) > 0.9
 

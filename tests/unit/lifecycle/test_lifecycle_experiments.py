@@ -38,7 +38,7 @@ def split(house: House) -> Split | None:
     return route.split
 
 
-def until_over(house: House, turns: int, bad: dict[str, float], *, requests: int = 300) -> None:
+def until_over(house: House, turns: int, bad: dict[str, float], *, requests: int = 120) -> None:
     for _ in range(turns):
         serve(house, requests, bad)
         house.look()
@@ -50,18 +50,18 @@ def test_three_arms_are_served_by_weight_and_the_bad_one_is_dropped() -> None:
     assert begun.status is Status.RUNNING
     assert [arm.name for arm in begun.arms] == ["control", "short", "warm"]
     assert begun.control.version == version_of("Say hello.")
-    served = serve(house, 2000, BAD)
+    served = serve(house, 400, BAD)
     assert set(served) == {"control", "short", "warm"}
-    assert abs(served["warm"] / 2000 - 0.5) < 0.06
+    assert abs(served["warm"] / 400 - 0.5) < 0.15  # six standard errors
     until_over(house, 10, BAD)
 
     found = read(house.app, begun.id)
     assert set(found.dropped) == {"warm"}
     assert "feedback:escalated" in found.dropped["warm"]
     assert found.status is Status.RUNNING
-    after = serve(house, 600, BAD)
+    after = serve(house, 200, BAD)
     assert after["warm"] == 0
-    assert after["dropped"] > 200  # served by the control's version, counted nowhere
+    assert after["dropped"] > 50  # served by the control's version, counted nowhere
     records = house.routes.history("support")
     assert (
         records[0].reason
@@ -83,9 +83,9 @@ def test_arms_that_are_all_worse_end_it_and_everybody_gets_stable() -> None:
 def test_good_arms_stay_until_the_time_is_over() -> None:
     house, short, warm = prepared()
     begun = start(house, f"short={short}", f"warm={warm}", lasts_s=300.0)
-    until_over(house, 10, dict.fromkeys(BAD, 0.1))
+    until_over(house, 10, dict.fromkeys(BAD, 0.1), requests=30)
     assert read(house.app, begun.id).dropped == {}
-    until_over(house, 6, dict.fromkeys(BAD, 0.1))
+    until_over(house, 6, dict.fromkeys(BAD, 0.1), requests=30)
     found = read(house.app, begun.id)
     assert (found.status, found.reason) == (Status.STOPPED, "its time is over (5 min)")
     assert split(house) is None
@@ -125,8 +125,8 @@ def test_a_canary_and_an_experiment_exclude_each_other() -> None:
 def test_a_larger_share_only_adds_and_a_smaller_one_is_refused() -> None:
     house, short, _ = prepared()
     begun = start(house, f"short={short}", share=0.2)
-    before = serve(house, 500, BAD)
-    assert abs(before["not_drawn"] / 500 - 0.8) < 0.12
+    before = serve(house, 200, BAD)
+    assert abs(before["not_drawn"] / 200 - 0.8) < 0.17  # six standard errors
     experiments.grow(house.app, begun.id, 0.6, actor="person:mira")
     running = split(house)
     assert running is not None

@@ -149,6 +149,7 @@ def test_what_goes_wrong_in_frames_is_told_once(raw: bytes, said: bytes) -> None
         {"response_format": {"type": "json_object"}},
         {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "["}}]}]},
         {"messages": ["hi"]},
+        {"messages": [{"role": "user", "content": 3}]},
         {"tools": [3]},
     ],
 )

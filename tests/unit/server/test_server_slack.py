@@ -20,6 +20,7 @@ from tests.support.plane import (
     click,
     client,
     in_canary,
+    reject_modal,
     slack_headers,
     waiting,
 )
@@ -37,11 +38,13 @@ def world(slack: StandIn) -> World:
     return World(Settings(approvers=(MIRA, NOOR), slack=SlackSettings(base_url=f"{slack.url}/api/")))
 
 
-async def send(world: World, body: bytes, headers: dict[str, str] | None = None) -> Any:
+async def send(
+    world: World, body: bytes, headers: dict[str, str] | None = None, path: str = "/slack/interactions"
+) -> Any:
     asgi = world.asgi()
     headers = slack_headers(body, world.clock.now().timestamp()) if headers is None else headers
     async with client(asgi, token=None) as http:
-        answer = await http.post("/slack/interactions", content=body, headers=headers)
+        answer = await http.post(path, content=body, headers=headers)
     await asgi.state.plane.drain()
     return answer
 
@@ -62,11 +65,12 @@ async def test_an_approvers_click_approves_and_the_card_shows_it(world: World, s
 
 async def test_a_reject_gives_the_traffic_back_and_says_who(world: World) -> None:
     release_id = waiting(world)
-    await send(world, click(release_id, user="UNOOR", action="promptship_reject"))
+    answer = await send(world, reject_modal(release_id, user="UNOOR"))
+    assert (answer.status_code, answer.content) == (200, b"")
     release = world.app.release(release_id)
     assert (release.phase, release.reason) == (
         Phase.ROLLED_BACK,
-        "rejected by noor: rejected in Slack by name of UNOOR",
+        "rejected by noor: too curt",
     )
     (card,) = world.approvals.cards.values()
     assert not card.ask
@@ -113,12 +117,30 @@ async def test_an_old_card_decides_nothing(world: World, slack: StandIn) -> None
     assert world.app.release(release_id).phase is Phase.AWAITING_APPROVAL
 
 
-async def test_a_replayed_click_decides_nothing_again(world: World, slack: StandIn) -> None:
+async def test_a_second_click_decides_nothing_again(world: World, slack: StandIn) -> None:
     release_id = waiting(world, required=2)
-    body = click(release_id, response_url=f"{slack.url}/r")
-    await send(world, body)
-    assert "already" in await refused(world, slack, body)
+    await send(world, click(release_id, response_url=f"{slack.url}/r", trigger_id="1"))
+    assert "already" in await refused(
+        world, slack, click(release_id, response_url=f"{slack.url}/r", trigger_id="2")
+    )
     assert world.app.release(release_id).approvers == ("mira",)
+
+
+async def test_a_replayed_request_is_a_401_and_leaves_no_trace(world: World, slack: StandIn) -> None:
+    release_id = waiting(world, required=2)
+    body, asgi = click(release_id, response_url=f"{slack.url}/r"), world.asgi()
+    headers = slack_headers(body, world.clock.now().timestamp())
+    async with client(asgi, token=None) as http:
+        codes = [
+            (await http.post("/slack/interactions", content=body, headers=headers)).status_code
+            for _ in range(5)
+        ]
+        before = len(world.app.ledger.events(release_id))
+        elsewhere = await http.post("/slack/commands", content=body, headers=headers)
+    await asgi.state.plane.drain()
+    assert codes == [200, 401, 401, 401, 401]
+    assert elsewhere.status_code == 401
+    assert len(world.app.ledger.events(release_id)) == before == 8
 
 
 async def test_the_author_may_not_approve_where_the_plan_says_so(slack: StandIn) -> None:
@@ -153,7 +175,7 @@ async def test_a_ledger_that_is_down_says_click_again(world: World, slack: Stand
 async def test_slack_is_answered_in_time_although_the_ledger_is_slow(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("promptship.server.slack.ANSWER_S_MAX", 0.01)
+    monkeypatch.setattr("promptship.server.slack_actions.ANSWER_S_MAX", 0.01)
     release_id = waiting(world)
     real, go = world.ledger, threading.Event()
 

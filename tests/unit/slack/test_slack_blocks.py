@@ -15,6 +15,7 @@ from promptship.prompts.diff_text import to_markdown
 from promptship.prompts.model import Message, Prompt
 from promptship.render.card import FENCE, approval_card, outcome_card
 from tests.support.plane import World, waiting
+from tests.support.slack_limits import breaches
 
 wild = st.text(st.sampled_from("a<!>&;*`_~|@#\n🙂 "), max_size=400) | st.sampled_from(
     [
@@ -30,7 +31,8 @@ wild = st.text(st.sampled_from("a<!>&;*`_~|@#\n🙂 "), max_size=400) | st.sampl
 )
 cards = st.builds(
     Card, release_id=st.just("r-1"), seq=st.integers(0, 10**6), title=wild, lines=st.lists(wild, max_size=80).map(tuple),
-    diff=wild, ask=st.booleans(), outcome=wild,
+    diff=wild, ask=st.booleans(), undo=st.booleans(), outcome=wild,
+    url=st.sampled_from(["", "https://promptship.example/releases/r-1", "https://x/" + "y" * 3000]),
 )  # fmt: skip
 
 
@@ -50,13 +52,7 @@ def texts(node: Any) -> Iterator[tuple[str, str]]:
 @given(card=cards)
 def test_every_card_keeps_slacks_limits(card: Card) -> None:
     made = blocks(card)
-    assert 1 <= len(made) <= 50
-    for kind, text in texts(made):
-        length = len(text.encode("utf-16-le")) // 2
-        assert 1 <= length <= 6000
-        if kind == "mrkdwn":
-            assert length <= 3000
-    assert len(made[0]["text"]["text"].encode("utf-16-le")) // 2 <= 150
+    assert breaches(made) == []
     assert len(fallback(card)) <= 3000
     json.dumps(made)
 
@@ -80,14 +76,25 @@ def test_escaping_can_be_undone(text: str) -> None:
     assert escape(text).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == text
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(card=cards)
-def test_buttons_are_there_exactly_when_the_card_asks(card: Card) -> None:
-    actions = [block for block in blocks(card) if block["type"] == "actions"]
-    assert len(actions) == int(card.ask)
-    for button in (button for block in actions for button in block["elements"]):
-        assert json.loads(button["value"]) == {"release_id": card.release_id, "seq": card.seq}
-        assert len(button["value"]) <= 2000
+def test_a_button_is_there_exactly_when_it_can_be_pressed(card: Card) -> None:
+    buttons = {
+        button["action_id"]: button
+        for block in blocks(card)
+        if block["type"] == "actions"
+        for button in block["elements"]
+    }
+    wanted = {"promptship_approve", "promptship_reject"} if card.ask else set()
+    wanted |= {"promptship_roll_back"} if card.undo else set()
+    wanted |= {"promptship_open"} if 0 < len(card.url) <= 3000 else set()
+    assert set(buttons) == wanted
+    assert ("confirm" in buttons.get("promptship_roll_back", {})) == card.undo
+    for action, button in buttons.items():
+        if action == "promptship_open":
+            assert button["url"] == card.url
+        else:
+            assert json.loads(button["value"]) == {"release_id": card.release_id, "seq": card.seq}
 
 
 def test_a_real_card_shows_the_evidence() -> None:

@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptship.adapters.slack import Click, answer_privately, read_click
+from promptship.adapters.slack import (
+    Click,
+    Rejection,
+    answer_privately,
+    form_in,
+    payload_in,
+    read_command,
+    read_interaction,
+)
 from promptship.errors import ConfigError, Unavailable
-from tests.support.plane import click
+from tests.support.plane import click, reject_modal, typed
 from tests.support.standin import Said, stand_in
 
 
@@ -24,13 +32,34 @@ def pressed(**changes: Any) -> dict[str, Any]:
     return {"type": "block_actions", "user": {"id": "U1"}, "actions": [action], **changes}
 
 
+def read_click(raw: bytes) -> Click | Rejection | None:
+    return read_interaction(payload_in(raw))
+
+
 def test_reads_who_pressed_what() -> None:
     assert read_click(
         click("r-1", seq=7, user="U9", action="promptship_reject", response_url="https://x")
-    ) == Click(approve=False, release_id="r-1", seq=7, user="U9", name="name of U9", response_url="https://x")
+    ) == Click(
+        decision="reject", release_id="r-1", seq=7, user="U9", name="name of U9", channel="C1", response_url="https://x"
+    )  # fmt: skip
     found = read_click(body(pressed()))
-    assert found is not None
-    assert (found.approve, found.name, found.response_url) == (True, "U1", "")
+    assert isinstance(found, Click)
+    assert (found.decision, found.name, found.response_url) == ("approve", "U1", "")
+
+
+def test_reads_who_rejected_and_why() -> None:
+    assert read_click(reject_modal("r-1", seq=7, user="U9", reason="no\x00 <!here>")) == Rejection(
+        release_id="r-1", seq=7, user="U9", name="name of U9", channel="C1", reason="no <!here>"
+    )
+
+
+@given(raw=st.binary(max_size=60) | st.just(typed("rollback support why not")))
+def test_no_bytes_crash_the_reader_of_commands(raw: bytes) -> None:
+    try:
+        command = read_command(form_in(raw))
+    except ConfigError:
+        return
+    assert all(command.words)
 
 
 @pytest.mark.parametrize(
@@ -73,14 +102,10 @@ def test_no_bytes_crash_the_reader(raw: bytes) -> None:
         pytest.fail(f"{error}")
 
 
-def answering(url: str) -> Click:
-    return Click(approve=True, release_id="r-1", seq=1, user="U1", name="mira", response_url=url)
-
-
 def test_only_the_person_who_clicked_is_answered() -> None:
     with stand_in(lambda _: Said(200, b"ok")) as server:
         answer_privately(
-            answering(f"{server.url}/actions/1"),
+            f"{server.url}/actions/1",
             "No: <!here> & sk-1234567890abcdefgh",
             base_url=f"{server.url}/api/",
         )
@@ -100,11 +125,11 @@ def test_only_the_person_who_clicked_is_answered() -> None:
 )  # fmt: skip
 def test_no_address_outside_slack_is_called(url: str) -> None:
     with pytest.raises(Unavailable, match="no address of Slack"):
-        answer_privately(answering(url), "x", base_url="https://slack.com/api/")
+        answer_privately(url, "x", base_url="https://slack.com/api/")
 
 
 def test_trouble_is_unavailable() -> None:
     with stand_in(lambda _: Said(404, b"expired_url")) as server, pytest.raises(Unavailable, match="404"):
-        answer_privately(answering(f"{server.url}/x"), "x", base_url=server.url)
+        answer_privately(f"{server.url}/x", "x", base_url=server.url)
     with pytest.raises(Unavailable):
-        answer_privately(answering("http://127.0.0.1:1/x"), "x", base_url="http://127.0.0.1:1/api/")
+        answer_privately("http://127.0.0.1:1/x", "x", base_url="http://127.0.0.1:1/api/")

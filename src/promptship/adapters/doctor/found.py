@@ -64,7 +64,8 @@ def examined(part: str, check: Check) -> list[Found]:
         found = list(check())
     except ConfigError as error:
         found = [
-            fail(part, f"{one.key or one.file}: {one.got}; {one.expected}", one.advice) for one in error.problems
+            fail(part, f"{one.key or one.file}: {one.got}; {one.expected}", one.advice)
+            for one in error.problems
         ]
     except Unavailable as error:
         found = [down(part, str(error), "start it, or correct its address in promptship.toml")]

@@ -6,21 +6,26 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select, text
 
-from promptship.adapters.database import is_current, reading
-from promptship.adapters.doctor.found import Found, fail, ok, warn
+from promptship.adapters.clock import SystemClock
+from promptship.adapters.database import connect, is_current, reading
+from promptship.adapters.doctor.found import Found, State, down, examined, fail, ok, warn, worst
 from promptship.adapters.doctor.skew import clock
 from promptship.adapters.ledger.schema import leases
 from promptship.adapters.ledger.sql_ledger import SqlLedger
 from promptship.adapters.ledger.sql_outbox import SqlOutbox
 from promptship.adapters.ledger.sql_routes import SqlRoutes
 from promptship.adapters.telemetry.tables import spool_files
+from promptship.errors import Unavailable
 from promptship.numbers import duration, plural
 from promptship.ports import Clock, ReleaseSummary
 from promptship.release.phase import OPEN, Phase
+from promptship.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -38,6 +43,42 @@ class Facts:
     revision: int
     read: dict[str, int]
     """Bytes of each spool file that were taken in."""
+
+
+def examine(settings: Settings) -> tuple[list[Found], Facts | None]:
+    """Everything about the ledger; its facts are None when it cannot be read. Makes no database where there is none."""
+    missing = Path(settings.ledger_url.removeprefix("sqlite:///"))
+    if settings.ledger_url.startswith("sqlite:///") and not missing.exists():
+        return [
+            fail("ledger", f"{missing} is not there", "start promptship once, or correct [ledger] url")
+        ], None
+    engines: list[Engine] = []
+
+    def reachable() -> Iterator[Found]:
+        engines.append(connect(settings.ledger_url))
+        shown = engines[0].url.render_as_string(hide_password=True)
+        yield from schema(engines[0], shown)
+
+    found = examined("ledger", reachable)
+    if not engines or worst(found) is not State.OK:
+        return found, None
+    engine, time_source = engines[0], SystemClock()
+    now = time_source.now()
+    sinks = [webhook.name for webhook in settings.webhooks]
+    for part, check in (
+        ("chains", partial(chains, engine)),
+        ("watcher", partial(watched, engine, now=now)),
+        ("releases", partial(waiting, engine, now=now)),
+        ("announcements", partial(letters, engine, sinks, now=now)),
+        ("ledger's clock", partial(database_clock, engine)),
+    ):
+        found += examined(part, check)
+    try:
+        return found, facts(engine, time_source)
+    except Unavailable:
+        return found, None
+    finally:
+        engine.dispose()
 
 
 def schema(engine: Engine, shown: str) -> Iterator[Found]:
@@ -62,10 +103,15 @@ def chains(engine: Engine) -> Iterator[Found]:
     summaries = ledger.summaries(limit=VERIFIED)
     problems = [problem for one in summaries for problem in ledger.verify(one.id).problems]
     if problems:
-        yield fail("chains", problems[0], "somebody changed history: promptship audit verify, then restore a backup")
+        yield fail(
+            "chains", problems[0], "somebody changed history: promptship audit verify, then restore a backup"
+        )
     else:
         took = f"{time.monotonic() - began:.1f} s"
-        yield ok("chains", f"the newest {plural(len(summaries), 'release')} hold ({took}); `audit verify` takes all")
+        yield ok(
+            "chains",
+            f"the newest {plural(len(summaries), 'release')} hold ({took}); `audit verify` takes all",
+        )
 
 
 def watched(engine: Engine, *, now: datetime) -> Iterator[Found]:
@@ -73,12 +119,14 @@ def watched(engine: Engine, *, now: datetime) -> Iterator[Found]:
     with reading(engine) as connection:
         until = connection.scalar(select(leases.c.until).where(leases.c.name == "watcher"))
     canaries = SqlLedger(engine).summaries(phases=frozenset({Phase.CANARY}))
-    risk = f"; {plural(len(canaries), 'canary', 'canaries')} nobody looks at" if canaries else ""
+    risk = f"; {len(canaries)} in canary, looked at by nobody" if canaries else ""
     if until is None:
-        yield fail("watcher", f"none has ever worked here{risk}", "start `promptship watcher`")
+        yield down("watcher", f"none has ever worked here{risk}", "start `promptship watcher`")
     elif until < now:
         ago = duration((now - until).total_seconds())
-        yield fail("watcher", f"the last one stopped {ago} ago{risk}", "start `promptship watcher`, and see its log")
+        yield fail(
+            "watcher", f"the last one stopped {ago} ago{risk}", "start `promptship watcher`, and see its log"
+        )
     else:
         yield ok("watcher", "at work")
 
@@ -91,7 +139,9 @@ def waiting(engine: Engine, *, now: datetime) -> Iterator[Found]:
     said = f"{plural(open_ones, 'release')} open"
     if stuck:
         advice = f"promptship release show {stuck[0]}, and the log of runner or worker"
-        yield warn("releases", f"{said}, {len(stuck)} due and moved by nobody: {', '.join(stuck[:3])}", advice)
+        yield warn(
+            "releases", f"{said}, {len(stuck)} due and moved by nobody: {', '.join(stuck[:3])}", advice
+        )
     else:
         yield ok("releases", said)
 
@@ -114,7 +164,11 @@ def letters(engine: Engine, sinks: Sequence[str], *, now: datetime) -> Iterator[
         yield warn("dead letters", said, "mend that address; the events stand in the ledger")
     behind = [name for name in sinks if any(one.tries for one in outbox.pending(name, at=now))]
     if behind:
-        yield warn("announcements", f"{', '.join(behind)} does not take events; they are tried again", "see the watcher's log")
+        yield warn(
+            "announcements",
+            f"{', '.join(behind)} does not take events; they are tried again",
+            "see the watcher's log",
+        )
     elif not dead:
         yield ok("announcements", "everybody was told")
 

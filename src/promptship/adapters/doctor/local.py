@@ -32,10 +32,16 @@ def data_directory(settings: Settings, *, free_bytes: int | None = None) -> Iter
         yield fail(part, f"{data} is not there", "start promptship once, or correct data_dir")
         return
     if not os.access(data, os.W_OK | os.X_OK):
-        yield fail(part, f"{data} cannot be written to", f"chown it to the user that runs promptship ({os.geteuid()})")
+        yield fail(
+            part,
+            f"{data} cannot be written to",
+            f"chown it to the user that runs promptship ({os.geteuid()})",
+        )
     elif stat.S_IMODE(data.stat().st_mode) & 0o077:
         mode = f"{stat.S_IMODE(data.stat().st_mode):o}"
-        yield warn(part, f"{data} is open to others (mode {mode}); it holds answers and secrets", f"chmod 700 {data}")
+        yield warn(
+            part, f"{data} is open to others (mode {mode}); it holds answers and secrets", f"chmod 700 {data}"
+        )
     else:
         yield ok(part, str(data))
     for secret in ("token", "signing-key"):
@@ -62,8 +68,10 @@ def repository(settings: Settings) -> Iterator[Found]:
         return
     prompts = [path for path in git.tree(head.id).files() if is_prompt_path(path, place.prompts)]
     said = f"{plural(len(prompts), 'prompt')} on {place.branch} at {short(head.id)}"
-    yield ok("repository", said) if prompts else warn(
-        "repository", said, "no file matches repository.prompts: nothing will be released"
+    yield (
+        ok("repository", said)
+        if prompts
+        else warn("repository", said, "no file matches repository.prompts: nothing will be released")
     )
     if place.remote or settings.github.repository or settings.gitlab.project:
         return  # pushes are announced by the host, or polled
@@ -97,15 +105,21 @@ def scorer(settings: Settings, *, now_s: float | None = None) -> Iterator[Found]
     if state is None:
         yield warn("scorer", "never ran here", "start `promptship scorer` if a plan has online checks")
     elif known["status"] != "ok":
-        yield warn("scorer", f"silent for {known['age_s']:.0f} s", "start `promptship scorer`: guardrails on scores hold")
+        yield warn(
+            "scorer",
+            f"silent for {known['age_s']:.0f} s",
+            "start `promptship scorer`: guardrails on scores hold",
+        )
     else:
         yield ok("scorer", f"{plural(state.waiting, 'judgement')} waiting")
 
 
-def heartbeat(data: Path, name: str, *, silent_s: float, now_s: float | None = None) -> Iterator[Found]:
+def heartbeat(data: Path, beat: str, *, silent_s: float, now_s: float | None = None) -> Iterator[Found]:
     """A file that a process of this machine touches after every turn; nothing is said where it never ran."""
-    path = data / f"{name}.alive"
+    path, name = data / beat, beat.partition(".")[0]
     if path.exists():
         age_s = (time.time() if now_s is None else now_s) - path.stat().st_mtime
         if age_s > silent_s:
-            yield warn(f"{name} here", f"silent for {age_s:.0f} s", f"start `promptship {name}`, or remove {path}")
+            yield warn(
+                f"{name} here", f"silent for {age_s:.0f} s", f"start `promptship {name}`, or remove {path}"
+            )

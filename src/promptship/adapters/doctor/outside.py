@@ -9,8 +9,9 @@ from typing import Final
 import httpx
 
 from promptship.adapters.doctor.found import Found, down, fail, ok, warn
+from promptship.adapters.hooks import is_loopback
 from promptship.adapters.providers import HttpModels
-from promptship.chat import ChatRequest, Message
+from promptship.chat import ChatRequest
 from promptship.errors import PromptshipError, Unavailable
 from promptship.settings import Settings
 
@@ -40,16 +41,27 @@ def slack(settings: Settings, env: Mapping[str, str]) -> Iterator[Found]:
         yield fail("Slack's secret", f"{place.signing_secret_env} is not set", advice)
     try:
         said = httpx.post(
-            f"{place.base_url.rstrip('/')}/auth.test", headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S
+            f"{place.base_url.rstrip('/')}/auth.test",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=TIMEOUT_S,
+            trust_env=not is_loopback(place.base_url),
         ).json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        yield down("Slack", f"does not answer ({type(error).__name__})", "releases wait; `promptship approve` works")
+        yield down(
+            "Slack", f"does not answer ({type(error).__name__})", "releases wait; `promptship approve` works"
+        )
         return
     if isinstance(said, dict) and said.get("ok") is True:
-        yield ok("Slack", f"signed in as {said.get('user', 'the app')} of {said.get('team', 'the workspace')}")
+        yield ok(
+            "Slack", f"signed in as {said.get('user', 'the app')} of {said.get('team', 'the workspace')}"
+        )
     else:
         why = said.get("error", "no reason") if isinstance(said, dict) else "no reason"
-        yield fail("Slack", f"does not accept the token: {why}", f"install the app again, and renew {place.token_env}")
+        yield fail(
+            "Slack",
+            f"does not accept the token: {why}",
+            f"install the app again, and renew {place.token_env}",
+        )
 
 
 def providers(settings: Settings, env: Mapping[str, str], *, call: bool) -> Iterator[Found]:
@@ -71,7 +83,9 @@ def providers(settings: Settings, env: Mapping[str, str], *, call: bool) -> Iter
 
 
 def _called(settings: Settings, env: Mapping[str, str], part: str, model: str) -> Found:
-    request = ChatRequest(model=model, messages=(Message("user", "Say ok."),), parameters={"max_tokens": 16})
+    request = ChatRequest(
+        model=model, messages=({"role": "user", "content": "Say ok."},), parameters={"max_tokens": 16}
+    )
 
     async def ask() -> str:
         models = HttpModels(settings.providers, settings.models, env)
@@ -106,9 +120,17 @@ def hosts(settings: Settings, env: Mapping[str, str]) -> Iterator[Found]:
     elif github.repository:
         known = bool(env.get(github.app_key_env))
         advice = "put the app's private key (PEM) there"
-        yield ok("GitHub", f"app {github.app_id}") if known else fail("GitHub", f"{github.app_key_env} is not set", advice)
+        yield (
+            ok("GitHub", f"app {github.app_id}")
+            if known
+            else fail("GitHub", f"{github.app_key_env} is not set", advice)
+        )
     if github.repository and not env.get(github.webhook_secret_env):
-        yield fail("GitHub's hook", f"{github.webhook_secret_env} is not set", "hooks are refused: put the webhook's secret there")
+        yield fail(
+            "GitHub's hook",
+            f"{github.webhook_secret_env} is not set",
+            "hooks are refused: put the webhook's secret there",
+        )
     if gitlab.project:
         token = env.get(gitlab.token_env, "")
         url = f"{gitlab.api_url.rstrip('/')}/projects/{gitlab.project.replace('/', '%2F')}"
@@ -120,14 +142,24 @@ def hosts(settings: Settings, env: Mapping[str, str]) -> Iterator[Found]:
 
 def _host(part: str, variable: str, token: str, url: str, headers: Mapping[str, str]) -> Iterator[Found]:
     if not token:
-        yield fail(part, f"{variable} is not set", "put a token there that may read the repository and write statuses")
+        yield fail(
+            part,
+            f"{variable} is not set",
+            "put a token there that may read the repository and write statuses",
+        )
         return
     try:
-        status = httpx.get(url, headers=headers, timeout=TIMEOUT_S).status_code
+        status = httpx.get(
+            url, headers=headers, timeout=TIMEOUT_S, trust_env=not is_loopback(url)
+        ).status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         yield down(part, f"does not answer ({type(error).__name__})", "reviews wait; pushes are not affected")
         return
     if status == httpx.codes.OK:
         yield ok(part, "the token opens the repository")
     else:
-        yield fail(part, f"answers {status} for the repository", f"renew {variable}, or correct the repository's name")
+        yield fail(
+            part,
+            f"answers {status} for the repository",
+            f"renew {variable}, or correct the repository's name",
+        )

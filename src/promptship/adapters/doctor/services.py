@@ -24,7 +24,9 @@ POLLED_S_MAX: Final = 120.0
 BEHIND_S_MAX: Final = 5.0
 
 
-def _ask(method: str, url: str, *, json: Any = None, headers: Mapping[str, str] | None = None) -> httpx.Response:
+def _ask(
+    method: str, url: str, *, json: Any = None, headers: Mapping[str, str] | None = None
+) -> httpx.Response:
     """Raises Unavailable."""
     try:
         return httpx.request(
@@ -39,7 +41,9 @@ def control_plane(settings: Settings) -> Iterator[Found]:
     try:
         answer = _ask("GET", f"{settings.server_url}/healthz")
     except Unavailable as error:
-        yield down("control plane", str(error), "start `promptship server`; meanwhile no push and no click arrives")
+        yield down(
+            "control plane", str(error), "start `promptship server`; meanwhile no push and no click arrives"
+        )
         return
     if answer.status_code != httpx.codes.OK:
         advice = "something else listens there? See [server] port and public_url"
@@ -74,7 +78,11 @@ def gateway(settings: Settings, revision: int | None) -> Iterator[Found]:
     else:
         yield ok("gateway", f"{url}, routes {served}")
     if state.get("lost"):
-        yield fail("gateway's spool", f"{state['lost']} lines were lost", "make room on its disk: what is lost is not judged")
+        yield fail(
+            "gateway's spool",
+            f"{state['lost']} lines were lost",
+            "make room on its disk: what is lost is not judged",
+        )
     yield from _clock_of("gateway's", answer)
 
 
@@ -91,7 +99,9 @@ def prefect(settings: Settings, automations: Sequence[str]) -> Iterator[Found]:
         yield fail("Prefect", "wants other credentials", f"put user:password into {AUTH_VARIABLE}")
         return
     if not version.is_success:
-        yield fail("Prefect", f"{api} answers {version.status_code}", "see [prefect] api_url: it ends in /api")
+        yield fail(
+            "Prefect", f"{api} answers {version.status_code}", "see [prefect] api_url: it ends in /api"
+        )
         return
     number = version.text.strip(' "\n')
     if _numbers(number) < OLDEST:
@@ -101,11 +111,19 @@ def prefect(settings: Settings, automations: Sequence[str]) -> Iterator[Found]:
     yield from _clock_of("Prefect's", version)
     answer = _ask("GET", f"{api}/deployments/name/{RELEASE}", headers=headers)
     if not answer.is_success:
-        yield fail("deployments", f"Prefect has no deployment {RELEASE}", "promptship fleet setup, or start the runner")
+        yield fail(
+            "deployments",
+            f"Prefect has no deployment {RELEASE}",
+            "promptship fleet setup, or start the runner",
+        )
         return
     deployment = answer.json()
     if deployment.get("paused"):
-        yield warn("deployments", f"{RELEASE} is paused: releases stand still", f"prefect deployment schedule resume, or the page of {RELEASE}")
+        yield warn(
+            "deployments",
+            f"{RELEASE} is paused: releases stand still",
+            f"prefect deployment schedule resume, or the page of {RELEASE}",
+        )
     pool = deployment.get("work_pool_name")
     if pool:
         yield from _workers(api, headers, pool)
@@ -123,7 +141,9 @@ def runner(deployment: Mapping[str, Any], *, now: datetime) -> Iterator[Found]:
         yield down("runner", "has never asked for work", "start `promptship runner`")
         return
     if silent_s > POLLED_S_MAX:
-        yield down("runner", f"silent for {silent_s:.0f} s", "start `promptship runner`: releases stand still")
+        yield down(
+            "runner", f"silent for {silent_s:.0f} s", "start `promptship runner`: releases stand still"
+        )
     else:
         yield ok("runner", "asks for work")
 
@@ -135,7 +155,9 @@ def _workers(api: str, headers: Mapping[str, str], pool: str) -> Iterator[Found]
     found = _ask("POST", f"{api}/work_pools/{pool}/workers/filter", headers=headers, json={}).json()
     names = sorted(one["name"] for one in found if one.get("status") == "ONLINE")
     if not names:
-        yield down("workers", f"none of the pool {pool} is online", "start `promptship fleet worker` on a machine")
+        yield down(
+            "workers", f"none of the pool {pool} is online", "start `promptship fleet worker` on a machine"
+        )
     elif len(names) == 1:
         yield warn("workers", f"only {names[0]} is online", "start a second one, so that one may fail")
     else:
@@ -160,7 +182,11 @@ def collector(settings: Settings, headers: Mapping[str, str]) -> Iterator[Found]
     try:
         answer = _ask("POST", url, json={"resourceSpans": []}, headers=headers)
     except Unavailable as error:
-        yield down("OpenTelemetry", str(error), "start the collector, or correct [otel] endpoint; spans are lost meanwhile")
+        yield down(
+            "OpenTelemetry",
+            str(error),
+            "start the collector, or correct [otel] endpoint; spans are lost meanwhile",
+        )
         return
     if answer.is_success:
         yield ok("OpenTelemetry", settings.otel.endpoint)

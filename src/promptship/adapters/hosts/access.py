@@ -41,9 +41,6 @@ class Api:
         self.name = name
         self._base_url = base_url.rstrip("/")
         self._headers = headers
-        self._client = httpx.Client(
-            timeout=TIMEOUT_S, trust_env=not is_loopback(base_url), follow_redirects=False
-        )
 
     def call(
         self, method: str, path: str, body: Any = None, *, accept: frozenset[int] = frozenset()
@@ -58,7 +55,9 @@ class Api:
         headers = {"Content-Type": "application/json", **self._headers()}
         content = None if body is None else orjson.dumps(body)
         try:
-            answer = self._client.request(method, self._base_url + path, content=content, headers=headers)
+            # A review makes five calls in minutes: a connection that is kept would be closed by then.
+            with httpx.Client(timeout=TIMEOUT_S, trust_env=not is_loopback(self._base_url)) as client:
+                answer = client.request(method, self._base_url + path, content=content, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"{self.name} does not answer ({type(error).__name__})") from error
         self._refuse(method, path, answer, accept)
@@ -71,7 +70,9 @@ class Api:
         status = answer.status_code
         if answer.is_success:
             return
-        what = f"{self.name} answered {status} to {method} {path}: {clipped(redact(answer.text), _DETAIL_MAX)}"
+        what = (
+            f"{self.name} answered {status} to {method} {path}: {clipped(redact(answer.text), _DETAIL_MAX)}"
+        )
         after = answer.headers.get("Retry-After", "")
         limited = status == httpx.codes.TOO_MANY_REQUESTS or (
             status == httpx.codes.FORBIDDEN and (after or answer.headers.get("X-RateLimit-Remaining") == "0")

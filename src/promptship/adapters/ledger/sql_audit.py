@@ -59,7 +59,7 @@ def verify(engine: Engine, release_id: str | None) -> AuditReport:
 class _Reader:
     """Rows as links, counted on the way: a release's events need not fit into memory."""
 
-    def __init__(self, rows: Iterator[Row[*tuple[Any, ...]]]) -> None:
+    def __init__(self, rows: Iterator[Row[Any]]) -> None:
         self._rows = rows
         self.count = 0
 
@@ -72,7 +72,7 @@ class _Reader:
 class _Changes:
     """Changes of one route, and the head of their chain once they were read."""
 
-    def __init__(self, rows: Iterator[Row[*tuple[Any, ...]]]) -> None:
+    def __init__(self, rows: Iterator[Row[Any]]) -> None:
         self._rows = rows
         self.revision = 0
         self.hash: str | None = None
@@ -83,7 +83,7 @@ class _Changes:
             yield {**row._mapping, "at": moment(row.at)}  # noqa: SLF001 - SQLAlchemy's public name for it
 
 
-def _audit(release_id: str, row: Row[*tuple[Any, ...]] | None, reader: _Reader) -> tuple[str, ...]:
+def _audit(release_id: str, row: Row[Any] | None, reader: _Reader) -> tuple[str, ...]:
     try:
         head = None
         if row is not None:

@@ -157,7 +157,7 @@ class SqlLedger:
         return sql_audit.verify(self._engine, release_id)
 
 
-def _latest(connection: Connection, opening: Requested) -> Row[*tuple[Any, ...]] | None:
+def _latest(connection: Connection, opening: Requested) -> Row[Any] | None:
     """The latest attempt for this prompt and commit."""
     same = (releases.c.prompt == opening.prompt) & (releases.c.commit == opening.commit)
     query = select(releases.c.id, releases.c.attempt, releases.c.phase).where(same)
@@ -180,7 +180,7 @@ def _insert_release(
     return True
 
 
-def _locked(connection: Connection, release_id: str) -> Row[*tuple[Any, ...]]:
+def _locked(connection: Connection, release_id: str) -> Row[Any]:
     query = select(releases.c.prompt, releases.c.phase, releases.c.seq, releases.c.head_hash)
     row = connection.execute(query.where(releases.c.id == release_id).with_for_update()).one_or_none()
     if row is None:
@@ -188,5 +188,5 @@ def _locked(connection: Connection, release_id: str) -> Row[*tuple[Any, ...]]:
     return row
 
 
-def _summary(row: Row[*tuple[Any, ...]]) -> ReleaseSummary:
+def _summary(row: Row[Any]) -> ReleaseSummary:
     return ReleaseSummary(**{**row._mapping, "phase": Phase(row.phase)})  # noqa: SLF001 - SQLAlchemy's public name for it

@@ -60,7 +60,7 @@ def apply(connection: Connection, change: RouteChange, because: Because) -> int:
     return revision
 
 
-def _taken(connection: Connection, prompt: str) -> tuple[int, Row[*tuple[Any, ...]] | None]:
+def _taken(connection: Connection, prompt: str) -> tuple[int, Row[Any] | None]:
     """The next revision, and the route as it is now, locked until the transaction ends."""
     connection.execute(update(route_revision).values(value=route_revision.c.value + 1))
     query = select(routes).where(routes.c.prompt == prompt).with_for_update()
@@ -190,7 +190,7 @@ class SqlRoutes:
             for row in rows
         )  # fmt: skip
 
-    def _route(self, row: Row[*tuple[Any, ...]]) -> Route:
+    def _route(self, row: Row[Any]) -> Route:
         return moves.route_of(**row._mapping, now=self._clock.now())  # noqa: SLF001 - SQLAlchemy's public name for it
 
 
@@ -224,5 +224,5 @@ def _keep(connection: Connection, version: Version) -> None:
         )
 
 
-def _version(row: Row[*tuple[Any, ...]]) -> Version:
+def _version(row: Row[Any]) -> Version:
     return Version(digest=row.digest, commit=row.commit, content=json.loads(row.content))

@@ -49,7 +49,9 @@ class MemoryProposals:
         try:
             there = self._repository.resolve(f"refs/heads/{branch}")
         except NotFound:
-            commit = self._repository.commit(files, branch=branch, base=base, author=author, subject=message, at=at)
+            commit = self._repository.commit(
+                files, branch=branch, base=base, author=author, subject=message, at=at
+            )
             return Proposed(branch=branch, commit=commit, pushed_to="")
         held = self._repository.tree(there.id)
         if {path: held.read(path) for path in held.files()} != wanted:

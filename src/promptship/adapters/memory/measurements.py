@@ -203,11 +203,11 @@ class MemoryMeasurements:
         *,
         measured: bool,
     ) -> ArmUnits:
-        """Requests and bad ones of each unit, whatever the maturity."""
+        """Requests and bad ones of each unit, whatever the maturity; of latency and means the bin numbers of its answers."""
         pairs: dict[Arm, dict[str, list[int]]] = {arm: {} for arm in _ARMS}
         word, _, kind = metric.partition(":")
 
-        def add(one: Observation | Feedback | Score, measured: int, bad: bool) -> None:
+        def add(one: Observation | Feedback | Score, measured: int, bad: int) -> None:
             if one.unit is not None:
                 pair = pairs[one.arm].setdefault(one.unit, [0, 0])
                 pair[0] += measured
@@ -217,6 +217,12 @@ class MemoryMeasurements:
             for row in rows:
                 told = _RATES[metric](row)
                 add(row, int(told is not None), bool(told))
+        elif metric in _LATENCIES:
+            for row in rows:
+                add(row, 1, _latency_bin(row))
+        elif _is_mean(metric):
+            for one, number in _bins(metric, rows, scores):
+                add(one, 1, number)
         elif word == "check":
             for score in scores:
                 add(score, int(score.name == kind), score.name == kind and not score.passed)
@@ -247,17 +253,18 @@ def _is_mean(metric: str) -> bool:
 
 
 def _values(metric: str, rows: list[Observation], scores: list[Score], arms: set[Arm]) -> Histogram:
-    name = metric.removeprefix("score:")
-    numbers = (
-        [score_bin(one.value) for one in scores if one.arm in arms and one.name == name]
-        if name != metric
-        else [
-            amount_bin(value)
-            for row in rows
-            if row.arm in arms and (value := getattr(row, metric)) is not None
-        ]
+    return Histogram(
+        buckets=dict(Counter(number for one, number in _bins(metric, rows, scores) if one.arm in arms))
     )
-    return Histogram(buckets=dict(Counter(numbers)))
+
+
+def _bins(metric: str, rows: list[Observation], scores: list[Score]) -> list[tuple[Observation | Score, int]]:
+    """Everything that has a value of this mean, with its bin."""
+    name = metric.removeprefix("score:")
+    if name != metric:
+        return [(one, score_bin(one.value)) for one in scores if one.name == name]
+    values = [(row, getattr(row, metric)) for row in rows]
+    return [(row, amount_bin(value)) for row, value in values if value is not None]
 
 
 def _last(words: list[Feedback], kind: str) -> dict[str, Feedback]:
@@ -284,9 +291,13 @@ def _n(pairs: Iterable[tuple[Arm, bool]], arm: Arm) -> int:
 def _histogram(rows: Iterable[Observation]) -> Histogram:
     buckets: dict[int, int] = {}
     for row in rows:
-        number = math.floor(16 * math.log2(max(row.latency_ms, 1.0)))
+        number = _latency_bin(row)
         buckets[number] = buckets.get(number, 0) + 1
     return Histogram(buckets=buckets)
+
+
+def _latency_bin(row: Observation) -> int:
+    return math.floor(16 * math.log2(max(row.latency_ms, 1.0)))
 
 
 def _ms(at: datetime) -> int:

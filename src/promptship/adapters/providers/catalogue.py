@@ -44,7 +44,10 @@ class HttpCatalogue:
         for _ in range(PAGES_MAX):
             page = await self._page(target, settings.kind, after)
             if page is None:
-                return Unlisted(provider=provider, reason="it has no list of models: its address for that answers 404, 405 or 501")
+                return Unlisted(
+                    provider=provider,
+                    reason="it has no list of models: its address for that answers 404, 405 or 501",
+                )
             models |= {one.name: one for one in page.models}
             if not page.next or page.next == after:
                 return Listed(provider=provider, models=tuple(models.values()))
@@ -60,7 +63,9 @@ class HttpCatalogue:
         dialect = LISTS[kind]
         asked = call(target, dialect, after)
         try:
-            came = await self._wire.send(asked.method, asked.url, headers=asked.headers, timeout_s=target.timeout_s)
+            came = await self._wire.send(
+                asked.method, asked.url, headers=asked.headers, timeout_s=target.timeout_s
+            )
         except Unavailable as error:
             raise Unavailable(f"provider {target.provider}: {error}") from None
         value = json_of(came.body)

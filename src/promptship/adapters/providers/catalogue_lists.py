@@ -67,7 +67,9 @@ def _anthropic(value: Any) -> Page:
 
 def _gemini(value: Any) -> Page:
     models = tuple(
-        ListedModel(name=_name(one["name"]).removeprefix("models/"), shuts_down_on=_day(one.get("shutdownDate")))
+        ListedModel(
+            name=_name(one["name"]).removeprefix("models/"), shuts_down_on=_day(one.get("shutdownDate"))
+        )
         for one in value.get("models") or ()
         if "generateContent" in (one.get("supportedGenerationMethods") or ["generateContent"])
     )
@@ -111,7 +113,7 @@ def _moment(value: Any) -> datetime | None:
         if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
             return datetime.fromtimestamp(value / 1000 if value > _MILLISECONDS else value, UTC)
         if isinstance(value, str):
-            read = datetime.fromisoformat(value.replace("Z", "+00:00"))
+            read = datetime.fromisoformat(value)
             return read if read.tzinfo else read.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         return None

@@ -102,6 +102,9 @@ def _call(spoken: Spoken, model: str, made: Mapping[str, Any], *, stream: bool) 
 
 
 def _request(fields: dict[str, Any]) -> ChatRequest:
+    for index, message in enumerate(objects(fields["messages"], "messages")):
+        if not isinstance(message.get("content"), str | list | None):
+            raise Untranslatable(f"messages[{index}].content", "must be a text or a list of parts")
     return ChatRequest(
         model=str(fields["model"]),
         messages=tuple(objects(fields["messages"], "messages")),

@@ -10,7 +10,9 @@ from typing import Any, Final
 import orjson
 
 from promptship.adapters.providers.bridges.content import tool_call
+from promptship.adapters.providers.dialects.anthropic import COUNTS as MESSAGE_COUNTS
 from promptship.adapters.providers.dialects.anthropic import FINISH
+from promptship.adapters.providers.dialects.bedrock import COUNTS as CONVERSE_COUNTS
 from promptship.adapters.providers.dialects.bedrock_stream import Frames
 from promptship.adapters.providers.dialects.call import count, total
 from promptship.adapters.providers.dialects.gemini import FILTERED, signature_of
@@ -104,11 +106,7 @@ class AnthropicStream(ChatChunks):
                 return b""
 
     def _usage(self) -> dict[str, Any] | None:
-        cached = count(self._counts.get("cache_read_input_tokens")) or 0
-        written = count(self._counts.get("cache_creation_input_tokens")) or 0
-        fresh = count(self._counts.get("input_tokens"))
-        tokens_in = None if fresh is None else fresh + cached + written
-        return usage(tokens_in, count(self._counts.get("output_tokens")), cached, written)
+        return _counted(self._counts, MESSAGE_COUNTS)
 
 
 class GeminiStream(ChatChunks):
@@ -221,11 +219,10 @@ class BedrockStream(ChatChunks):
         return self._chunk({"reasoning_content": thought}) if thought else b""
 
     def _usage(self) -> dict[str, Any] | None:
-        told = self._counts
-        cached, written = (
-            count(told.get("cacheReadInputTokens")) or 0,
-            count(told.get("cacheWriteInputTokens")) or 0,
-        )
-        fresh = count(told.get("inputTokens"))
-        tokens_in = None if fresh is None else fresh + cached + written
-        return usage(tokens_in, count(told.get("outputTokens")), cached, written)
+        return _counted(self._counts, CONVERSE_COUNTS)
+
+
+def _counted(told: Mapping[str, Any], names: tuple[str, str, str, str]) -> dict[str, Any] | None:
+    fresh, cached, written, said = (count(told.get(name)) for name in names)
+    tokens_in = None if fresh is None else fresh + (cached or 0) + (written or 0)
+    return usage(tokens_in, said, cached or 0, written or 0)

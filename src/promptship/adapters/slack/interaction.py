@@ -63,6 +63,8 @@ class Command:
     user: str
     name: str
     response_url: str
+    trigger_id: str
+    """Slack's own name of this one command: typed again it is another."""
 
 
 def payload_in(body: bytes) -> dict[str, Any]:
@@ -104,6 +106,7 @@ def read_command(fields: Mapping[str, Any]) -> Command:
     return Command(
         words=tuple(text.split()) if isinstance(text, str) else (), user=user,
         name=name if isinstance(name, str) else user, response_url=url if isinstance(url, str) else "",
+        trigger_id=_text(fields, "trigger_id"),
     )  # fmt: skip
 
 
@@ -172,7 +175,7 @@ def _person(payload: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _text(data: Any, key: str) -> str:
-    value = data.get(key) if isinstance(data, dict) else None
+    value = data.get(key) if isinstance(data, Mapping) else None
     return value if isinstance(value, str) else ""
 
 

@@ -76,6 +76,7 @@ class Compaction:
         """Compact everything there is.
 
         Raises:
+            Conflict: another compaction of this spool is at work, and will finish it.
             Unavailable: disk, remote store or database; what was done before stays done.
         """
         import duckdb
@@ -94,6 +95,8 @@ class Compaction:
                             files=done.files + files,
                             segments=done.segments + len(taken),
                         )
+                except FileNotFoundError as error:
+                    raise Conflict("another compaction took a segment first") from error
                 except OSError as error:
                     raise Unavailable(f"spool {self._spool}: {error.strerror or error}") from error
         self.delete_retired(bad_before_ms=0)
@@ -157,7 +160,8 @@ class Compaction:
         covered = span(duck, stream, "fresh")
         with reading(self._engine) as connection:
             overlapping = manifest.files(connection, stream.name, covered) if covered else []
-        keep_first(duck, stream, "fresh", [self._lake.address(one.path) for one in overlapping])
+        with self._lake.told():
+            keep_first(duck, stream, "fresh", [self._lake.address(one.path) for one in overlapping])
         self._after("lines read")
         made = []
         for day, first_ms, last_ms, rows in duck.execute(

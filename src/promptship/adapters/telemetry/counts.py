@@ -25,6 +25,7 @@ import orjson
 from sqlalchemy import Connection, and_, case, func, literal, or_, select
 from sqlalchemy.sql import ColumnElement
 
+from promptship.adapters.telemetry.grouping import LATENCY
 from promptship.adapters.telemetry.tables import (
     NO_RELEASE,
     TOTAL_MS,
@@ -37,7 +38,7 @@ from promptship.adapters.telemetry.tables import (
     unix_ms,
     value_bins,
 )
-from promptship.adapters.telemetry.units import unit_sums
+from promptship.adapters.telemetry.units import ASSIGNED, compared, unit_sums
 from promptship.canary.evidence import (
     ArmCounts,
     ArmUnits,
@@ -316,7 +317,8 @@ def _units(
     rows = {arm: (int(assigned), orjson.loads(sums)) for arm, assigned, sums in connection.execute(query)}
     found: dict[str, ArmUnits] = {}
     for metric in metrics:
-        known = {arm: sums[metric] for arm, (_, sums) in rows.items() if metric in sums}
+        name = LATENCY if metric in _LATENCIES else metric
+        known = {arm: sums[name] for arm, (_, sums) in rows.items() if name in sums}
         if metric.startswith(FEEDBACK) and (known or metric in measured):
             # Nobody said anything about the units of an arm: all their requests count, none as bad.
             quiet = {arm: sums["error_rate"] for arm, (_, sums) in rows.items() if "error_rate" in sums}
@@ -326,5 +328,8 @@ def _units(
             found[metric] = ArmUnits(**dict(arms))
     if not any(assigned for assigned, _ in rows.values()):
         return found, None
-    units = {arm: Counts(requests=rows[arm][0]) for arm in _ARMS if arm in rows}
+    assigned = compared({arm: sums[ASSIGNED] for arm, (_, sums) in rows.items() if ASSIGNED in sums})
+    if len(assigned) < len(rows):  # written before an arm's fair parts were counted
+        assigned = {arm: number for arm, (number, _) in rows.items()}
+    units = {arm: Counts(requests=assigned[arm]) for arm in _ARMS if arm in assigned}
     return found, ArmCounts(**dict(units))

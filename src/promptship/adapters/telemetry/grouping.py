@@ -85,7 +85,7 @@ def of_observations(rows: Columns, width_ms: int) -> dict[Key, Group]:
     for name, values in sums.items():
         for group, value in zip(groups, values.tolist(), strict=True):
             group.sums[name] = value
-    _histograms(groups, LATENCY, index, np.floor(16 * np.log2(np.maximum(latency, 1))))
+    _histograms(groups, LATENCY, index, latency_bins(latency))
     for metric, amounts in ((COST, cost), (TOKENS, tokens)):
         known = ~np.isnan(amounts)
         _histograms(groups, metric, index[known], amount_bins(amounts[known]))
@@ -126,6 +126,11 @@ def bucket_of(at_ms: int, release: str | None, width_ms: int) -> tuple[int, int]
     return at_ms - at_ms % width, at_ms - at_ms % width + width
 
 
+def latency_bins(values: Floats) -> Floats:
+    """`promptship.canary.latency.bucket` of many values at once."""
+    return np.asarray(np.floor(16 * np.log2(np.maximum(values, 1))))
+
+
 def amount_bins(values: Floats) -> Floats:
     """`promptship.canary.scale.amount_bin` of many values at once (a test compares them)."""
     with np.errstate(divide="ignore"):
@@ -134,25 +139,35 @@ def amount_bins(values: Floats) -> Floats:
 
 
 def units_of_observations(rows: Columns) -> dict[Place, UnitGains]:
-    """Gains of the units, per stage and arm."""
+    """Gains of the units, per stage and arm; of latency and amounts the bin numbers of their answers (`promptship.canary.units`)."""
     refusal = rows.floats("refusal")
     gains = {
         "requests": np.ones(rows.count),
         "errors": rows.floats("error"),
         "refusal_known": (~np.isnan(refusal)).astype(float),
         "refusals": np.nan_to_num(refusal),
+        f"{LATENCY}_known": np.ones(rows.count),
+        f"{LATENCY}_bins": latency_bins(rows.floats("latency_ms")),
     }
+    for metric in (COST, TOKENS):
+        amounts = rows.floats(metric)
+        known = ~np.isnan(amounts)
+        if known.any():
+            gains[f"{metric}_known"] = known.astype(float)
+            gains[f"{metric}_bins"] = np.where(known, amount_bins(np.nan_to_num(amounts)), 0.0)
     return _by_unit(rows, gains)
 
 
 def units_of_scores(rows: Columns) -> dict[Place, UnitGains]:
-    """The same of scores: scored and failed answers, by name of the check."""
+    """The same of scores: scored and failed answers, and the bins of the scores, by name of the check."""
     names = np.array(rows["name"], dtype=object)
     failed = rows.floats("passed") == 0
+    bins = np.rint(rows.floats("value") * SCORE_BINS)
     gains: dict[str, Any] = {}
     for name in sorted(set(rows["name"])):
         gains[f"scored:{name}"] = (names == name).astype(float)
         gains[f"failed:{name}"] = ((names == name) & failed).astype(float)
+        gains[f"bins:{name}"] = np.where(names == name, bins, 0.0)
     return _by_unit(rows, gains)
 
 

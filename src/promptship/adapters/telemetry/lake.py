@@ -8,13 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from promptship.errors import ConfigError, Problem, PromptshipError, Unavailable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+TRACEBACK: Final = "Traceback (most recent call last)"
+"""How DuckDB tells of an error in a store that it reads by fsspec."""
+_OPTIONS: Final[dict[str, dict[str, Any]]] = {"s3": {"config_kwargs": {"retries": {"max_attempts": 1}}}}
+"""s3fs asks five times, a little later each time; five more by botocore for each would take most of a minute."""
 
 
 class Lake:
@@ -40,7 +46,7 @@ class Lake:
         Raises:
             Unavailable: the disk is full, or the remote store does not answer.
         """
-        with self._told():
+        with self.told():
             if self.is_local:
                 return self._publish_here(duck, select, Path(self.address(name)))
             with tempfile.TemporaryDirectory() as scratch:
@@ -52,7 +58,7 @@ class Lake:
 
     def remove(self, name: str) -> None:
         """Delete a file; one that is gone already is fine."""
-        with self._told(), suppress(FileNotFoundError):
+        with self.told(), suppress(FileNotFoundError):
             if self.is_local:
                 Path(self.address(name)).unlink(missing_ok=True)
             else:
@@ -60,7 +66,7 @@ class Lake:
 
     def files(self) -> list[tuple[str, datetime]]:
         """Every file with the time it was written, where the store tells it. Raises Unavailable."""
-        with self._told():
+        with self.told():
             return list(self._found_here() if self.is_local else self._found_there())
 
     def _found_here(self) -> Iterator[tuple[str, datetime]]:
@@ -84,23 +90,19 @@ class Lake:
                 )
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What disks and stores raise, as `Unavailable`."""
+    def told(self) -> Iterator[None]:
+        """What disks and stores raise, also through a DuckDB that reads from them, as `Unavailable`."""
         try:
             yield
-        except PromptshipError:
+        except (PromptshipError, FileNotFoundError):
             raise
-        except OSError as error:
-            raise self._unavailable(error) from error
         except Exception as error:
-            if self.is_local:
-                raise
-            # Every store's library has errors of its own.
-            raise self._unavailable(error) from error
+            import duckdb
 
-    def _unavailable(self, error: Exception) -> Unavailable:
-        said = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
-        return Unavailable(f"history {self.place}: {said}")
+            # Every store's library has errors of its own.
+            if self.is_local and not isinstance(error, OSError | duckdb.Error):
+                raise
+            raise Unavailable(f"history {self.place}: {reason(error)}") from error
 
     def _publish_here(self, duck: DuckDBPyConnection, select: str, target: Path) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +123,8 @@ class Lake:
             import fsspec  # type: ignore[import-untyped]
 
             try:
-                self._fs = fsspec.filesystem(self.place.partition("://")[0])
+                kind = self.place.partition("://")[0]
+                self._fs = fsspec.filesystem(kind, **_OPTIONS.get(kind, {}))
             except (ImportError, ValueError) as error:
                 advice = "pip install 'promptship[s3]' for s3://"
                 expected = "expected a directory or the URL of a store that fsspec knows"
@@ -129,6 +132,14 @@ class Lake:
                     [Problem("promptship.toml", "telemetry.history", self.place, expected, advice)]
                 ) from error
         return self._fs
+
+
+def reason(error: Exception) -> str:
+    """The line that says what happened: DuckDB wraps a store's error in the whole way to it."""
+    text = getattr(error, "strerror", None) or str(error)
+    lines = text.partition("\n\nLINE ")[0].strip().splitlines()
+    last = lines[-1] if lines and lines[0].startswith(TRACEBACK) else lines[0] if lines else ""
+    return last.strip() or type(error).__name__
 
 
 def sync_directory(directory: Path) -> None:

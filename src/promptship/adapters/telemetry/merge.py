@@ -88,7 +88,8 @@ class Merge:
             )
             size = self._lake.publish(duck, f"{rows} ORDER BY prompt, arm, at_ms, id", path)
             self._after("merged file published")
-            made = self._made(duck, group, path, size)
+            with self._lake.told():
+                made = self._made(duck, group, path, size)
         if made is None:
             self._lake.remove(path)
             return False

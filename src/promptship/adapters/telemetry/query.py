@@ -17,7 +17,7 @@ from sqlalchemy import Engine, select
 
 from promptship.adapters.database import reading
 from promptship.adapters.telemetry import manifest
-from promptship.adapters.telemetry.lake import Lake
+from promptship.adapters.telemetry.lake import TRACEBACK, Lake, reason
 from promptship.adapters.telemetry.segments import segments, whole
 from promptship.adapters.telemetry.streams import STREAMS, add_lines, keep_first, make_table, span
 from promptship.adapters.telemetry.tables import spool_files
@@ -96,8 +96,9 @@ class History:
             duck.execute("SET temp_directory = ''").fetchall()
             self._lake.attach(duck)
             try:
-                self._views(duck)
-            except OSError as error:
+                with self._lake.told():
+                    self._views(duck)
+            except FileNotFoundError as error:
                 raise Unavailable(f"spool {self._spool}: {error.strerror or error}") from error
             yield duck
 
@@ -196,9 +197,9 @@ def _told(sql: str, lake: Lake) -> Iterator[None]:
 
     try:
         yield
-    except (duckdb.IOException, duckdb.HTTPException) as error:
-        raise Unavailable(f"history {lake.place}: {str(error).partition(chr(10))[0]}") from error
     except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException | duckdb.HTTPException) or TRACEBACK in str(error):
+            raise Unavailable(f"history {lake.place}: {reason(error)}") from error
         raise _wrong(
             _message(str(error), sql), "expected SQL over observations, feedback and scores"
         ) from error

@@ -143,6 +143,9 @@ class Rollup:
         """One transaction's work. Keys are always written in the same order, so that two ticks queue instead of deadlocking."""
         for piece in sorted(batch.taken, key=lambda piece: piece.file):
             _move_offset(connection, piece)
+            # A file that is new to the ledger because it was counted, compacted and forgotten since it was read is deleted by now.
+            if not piece.known and not (self._spool / piece.file).exists():
+                raise Conflict(f"{piece.file}: counted and compacted meanwhile")
         for hour, names in sorted(batch.ids.items()):
             _remember(connection, hour, names)
         _add_groups(connection, batch.groups)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from promptship.adapters.telemetry.grouping import Place, UnitGains
+from promptship.adapters.telemetry.grouping import COST, LATENCY, TOKENS, Place, UnitGains
 from promptship.canary.evidence import UnitSums
 
 UNITS_MAX: Final = 131_072
@@ -22,11 +22,18 @@ UNITS_MAX: Final = 131_072
 NAMES_MAX: Final = 48
 """Different things counted per unit. Kinds of feedback and names of checks come from outside: no more are taken up."""
 REQUESTS: Final = "requests"
-_FIXED: Final = {"error_rate": (REQUESTS, "errors"), "refusal_rate": ("refusal_known", "refusals")}
+ASSIGNED: Final = "assigned"
+"""Among the sums, no metric: the table's level, and how many units had a request of all that are kept, of a fair half of these, ..."""
+_LEVEL_MAX: Final = 40
+_FIXED: Final = {
+    "error_rate": (REQUESTS, "errors"),
+    "refusal_rate": ("refusal_known", "refusals"),
+    **{metric: (f"{metric}_known", f"{metric}_bins") for metric in (LATENCY, COST, TOKENS)},
+}
 _Keys = np.ndarray[Any, np.dtype[np.uint64]]
 _Counts = np.ndarray[Any, np.dtype[np.int64]]
 Sums = dict[str, list[int]]
-"""By rate metric: units, sum n, sum s, sum n^2, sum s^2, sum n*s."""
+"""By metric: units, sum n, sum s, sum n^2, sum s^2, sum n*s, s being bad requests or bin numbers; and `ASSIGNED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class Absorbed:
 
 
 def metrics_of(names: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Rate metric -> names of what is counted of it per unit: measured, bad."""
+    """Metric -> names of what is counted of it per unit: measured, and bad or the sum of the bin numbers."""
     found = {metric: pair for metric, pair in _FIXED.items() if pair[0] in names}
     for name in names:
         kind, _, rest = name.partition(":")
@@ -58,6 +65,7 @@ def metrics_of(names: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
             found[name] = (REQUESTS, name)
         elif kind == "scored":
             found[f"check:{rest}"] = (name, f"failed:{rest}")
+            found[f"score:{rest}"] = (name, f"bins:{rest}")
     return found
 
 
@@ -71,7 +79,45 @@ def absorb(table: UnitTable, gains: UnitGains, sums: Sums, *, units_max: int = U
     if len(grown.keys) > units_max:
         grown = _thinned(grown, units_max)
         new_sums = sums_of(grown)
+    new_sums |= _assigned(sums.get(ASSIGNED), grown, gains.keys, before, after)
     return Absorbed(grown, UnitGains(gains.keys, changed), new_sums, fresh)
+
+
+def compared(arms: Mapping[str, list[int]]) -> dict[str, int]:
+    """How many units every arm had, of a part that is the same in all of them: as fair as the most thinned arm's. From `ASSIGNED`.
+
+    Counting all of one arm and a half of the other would look like lost units.
+    """
+    level = max((counted[0] for counted in arms.values()), default=0)
+    return {arm: counted[1 + level - counted[0]] for arm, counted in arms.items()}
+
+
+def _assigned(
+    counted: list[int] | None,
+    table: UnitTable,
+    touched: _Keys,
+    before: Mapping[str, _Counts],
+    after: Mapping[str, _Counts],
+) -> Sums:
+    """`ASSIGNED` after the touched units changed; nothing while no unit had a request."""
+    if REQUESTS not in table.columns:
+        return {}
+    if counted is None or counted[0] != table.level:
+        return {ASSIGNED: [table.level, *_by_level(table.keys[table.columns[REQUESTS] > 0], table.level)]}
+    new = touched[(after[REQUESTS] > 0) & (before[REQUESTS] == 0)]
+    more = _by_level(new, table.level)
+    return {ASSIGNED: [table.level, *(a + b for a, b in zip(counted[1:], more, strict=True))]}
+
+
+def _by_level(keys: _Keys, level: int) -> list[int]:
+    """How many of the keys are kept at each level from this one on."""
+    numbers = []
+    for at in range(level, level + _LEVEL_MAX):
+        keys = keys[_chosen(keys, at)]
+        numbers.append(len(keys))
+        if not len(keys):
+            break
+    return numbers + [0] * (_LEVEL_MAX - len(numbers))
 
 
 def added(table: UnitTable, gains: UnitGains) -> UnitTable:
@@ -81,11 +127,12 @@ def added(table: UnitTable, gains: UnitGains) -> UnitTable:
 
 def sums_of(table: UnitTable) -> Sums:
     """The sums of a whole table."""
-    return {
+    sums = {
         metric: _six(table.columns[measured], table.columns.get(bad))
         for metric, (measured, bad) in metrics_of(table.columns).items()
         if measured in table.columns
     }
+    return sums | _assigned(None, table, table.keys, {}, {})
 
 
 def unit_sums(six: list[int]) -> UnitSums:

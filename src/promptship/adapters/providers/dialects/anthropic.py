@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import orjson
-
-from promptship.adapters.providers.dialects.call import Dialect, HttpCall, Target, count, total
+from promptship.adapters.providers.dialects.call import Dialect, HttpCall, Target
 from promptship.adapters.providers.dialects.messages import (
     Message,
     as_list,
-    calls_of,
+    block_answer,
+    called,
     image_of,
-    parts_of,
     schema_of,
     split_system,
-    text_of,
     tool_of,
+    turns_of,
 )
 from promptship.chat import ChatAnswer, ChatRequest
 
@@ -29,6 +27,10 @@ FINISH: Final = {
     "refusal": "content_filter", "guardrail_intervened": "content_filter", "content_filtered": "content_filter",
 }  # fmt: skip
 """Reasons for the end, of Anthropic and Bedrock, in OpenAI's words."""
+COUNTS: Final = (
+    "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"
+)  # fmt: skip
+"""Tokens that were read fresh, read from the cache, written to it, and said."""
 
 
 def body(request: ChatRequest) -> dict[str, Any]:
@@ -55,34 +57,16 @@ def body(request: ChatRequest) -> dict[str, Any]:
 
 
 def turns(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """Messages without the system's; results of tools become turns of the user, neighbours in one."""
-    made: list[dict[str, Any]] = []
-    for message in messages:
-        role = "assistant" if message.get("role") == "assistant" else "user"
-        is_result = message.get("role") == "tool"
-        blocks = (
-            [_result(message)] if is_result else [_block(part) for part in parts_of(message.get("content"))]
-        )
-        blocks += [
-            {"type": "tool_use", "id": id_, "name": name, "input": arguments}
-            for id_, name, arguments in calls_of(message)
-        ]
-        joins = is_result and made and made[-1]["role"] == "user" and _is_results(made[-1])
-        if joins:
-            made[-1]["content"] += blocks
-        else:
-            made.append({"role": role, "content": blocks})
-    return made
+    """Messages without the system's, in Anthropic's words."""
+    return turns_of(messages, block=_block, result=_result, use=_use)
 
 
-def _is_results(turn: Mapping[str, Any]) -> bool:
-    return all(block.get("type") == "tool_result" for block in turn["content"])
+def _use(id_: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "tool_use", "id": id_, "name": name, "input": arguments}
 
 
-def _result(message: Message) -> dict[str, Any]:
-    content = message.get("content")
-    id_ = str(message.get("tool_call_id") or "")
-    return {"type": "tool_result", "tool_use_id": id_, "content": text_of(content)}
+def _result(id_: str, text: str) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": id_, "content": text}
 
 
 def _block(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,38 +104,20 @@ def call(target: Target, _model: str, made: Mapping[str, Any]) -> HttpCall:
 def answer(value: Any) -> ChatAnswer:
     """Texts and calls, in order; what the model thought before is metadata."""
     blocks = value["content"]
-    texts = [str(block["text"]) for block in blocks if block.get("type") == "text"]
-    calls = tuple(_call(block) for block in blocks if block.get("type") == "tool_use")
-    thoughts = [str(block.get("thinking") or "") for block in blocks if block.get("type") == "thinking"]
     reason = str(value.get("stop_reason") or "")
-    usage = value.get("usage") or {}
-    cached, written = (
-        count(usage.get("cache_read_input_tokens")),
-        count(usage.get("cache_creation_input_tokens")),
-    )
-    metadata: dict[str, Any] = {"reasoning": "\n".join(thoughts)} if thoughts else {}
-    if written:
-        metadata["tokens_cache_written"] = written
-    return ChatAnswer(
-        text="\n\n".join(texts),
-        tool_calls=calls,
-        finish_reason=FINISH.get(reason, reason),
+    return block_answer(
+        [str(block["text"]) for block in blocks if block.get("type") == "text"],
+        [
+            called(block.get("id"), block["name"], block.get("input"))
+            for block in blocks
+            if block.get("type") == "tool_use"
+        ],
+        [str(block.get("thinking") or "") for block in blocks if block.get("type") == "thinking"],
+        finish=FINISH.get(reason, reason),
         model=str(value.get("model") or ""),
-        tokens_in=total(count(usage.get("input_tokens")), cached, written),
-        tokens_out=count(usage.get("output_tokens")),
-        tokens_cached=cached,
-        flagged={"input": False, "output": reason == "refusal"},
-        metadata=metadata,
+        usage=value.get("usage") or {},
+        counts=COUNTS,
     )
-
-
-def _call(block: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = orjson.dumps(block.get("input") or {}).decode()
-    return {
-        "id": block.get("id"),
-        "type": "function",
-        "function": {"name": block["name"], "arguments": arguments},
-    }
 
 
 MESSAGES: Final = Dialect(name="message", body=body, call=call, answer=answer)

@@ -7,23 +7,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-import orjson
-
 from promptship.adapters.providers.dialects.anthropic import FINISH
-from promptship.adapters.providers.dialects.call import Dialect, HttpCall, Target, count, total, unsupported
+from promptship.adapters.providers.dialects.call import Dialect, HttpCall, Target, unsupported
 from promptship.adapters.providers.dialects.messages import (
     Message,
     as_list,
-    calls_of,
+    block_answer,
+    called,
     image_of,
-    parts_of,
     split_system,
-    text_of,
     tool_of,
+    turns_of,
 )
 from promptship.chat import ChatAnswer, ChatRequest
 
 SERVICE: Final = "bedrock"
+COUNTS: Final = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens", "outputTokens")
+"""Tokens that were read fresh, read from the cache, written to it, and said."""
 _INFERENCE: Final = {
     "max_tokens": "maxTokens", "max_completion_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP",
     "stop": "stopSequences",
@@ -68,28 +68,16 @@ def body(request: ChatRequest) -> dict[str, Any]:
 
 
 def turns(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """Messages without the system's; results of tools become turns of the user, neighbours in one."""
-    made: list[dict[str, Any]] = []
-    for message in messages:
-        is_result = message.get("role") == "tool"
-        blocks = (
-            [_result(message)] if is_result else [_block(part) for part in parts_of(message.get("content"))]
-        )
-        blocks += [
-            {"toolUse": {"toolUseId": id_, "name": name, "input": arguments}}
-            for id_, name, arguments in calls_of(message)
-        ]
-        if is_result and made and all("toolResult" in block for block in made[-1]["content"]):
-            made[-1]["content"] += blocks
-        else:
-            role = "assistant" if message.get("role") == "assistant" else "user"
-            made.append({"role": role, "content": blocks})
-    return made
+    """Messages without the system's, in Bedrock's words."""
+    return turns_of(messages, block=_block, result=_result, use=_use)
 
 
-def _result(message: Message) -> dict[str, Any]:
-    content = [{"text": text_of(message.get("content"))}]
-    return {"toolResult": {"toolUseId": str(message.get("tool_call_id") or ""), "content": content}}
+def _use(id_: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"toolUse": {"toolUseId": id_, "name": name, "input": arguments}}
+
+
+def _result(id_: str, text: str) -> dict[str, Any]:
+    return {"toolResult": {"toolUseId": id_, "content": [{"text": text}]}}
 
 
 def _block(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,38 +124,21 @@ def call_stream(target: Target, model: str, made: Mapping[str, Any]) -> HttpCall
 def answer(value: Any) -> ChatAnswer:
     """Texts and calls of the message."""
     blocks = value["output"]["message"]["content"]
-    texts = [str(block["text"]) for block in blocks if "text" in block]
-    calls = tuple(_call(block["toolUse"]) for block in blocks if "toolUse" in block)
-    thoughts = [
-        str((block["reasoningContent"].get("reasoningText") or {}).get("text") or "")
-        for block in blocks
-        if "reasoningContent" in block
-    ]
     reason = str(value.get("stopReason") or "")
-    finish = FINISH.get(reason, reason)
-    usage = value.get("usage") or {}
-    cached = count(usage.get("cacheReadInputTokens"))
-    written = count(usage.get("cacheWriteInputTokens"))
-    metadata: dict[str, Any] = {"reasoning": "\n".join(thoughts)} if thoughts else {}
-    if written:
-        metadata["tokens_cache_written"] = written
-    return ChatAnswer(
-        text="\n\n".join(texts),
-        tool_calls=calls,
-        finish_reason=finish,
-        tokens_in=total(count(usage.get("inputTokens")), cached, written),
-        tokens_out=count(usage.get("outputTokens")),
-        tokens_cached=cached,
-        flagged={"input": False, "output": finish == "content_filter"},
-        metadata=metadata,
+    used = [block["toolUse"] for block in blocks if "toolUse" in block]
+    return block_answer(
+        [str(block["text"]) for block in blocks if "text" in block],
+        [called(one.get("toolUseId"), one["name"], one.get("input")) for one in used],
+        [
+            str((block["reasoningContent"].get("reasoningText") or {}).get("text") or "")
+            for block in blocks
+            if "reasoningContent" in block
+        ],
+        finish=FINISH.get(reason, reason),
+        model="",
+        usage=value.get("usage") or {},
+        counts=COUNTS,
     )
-
-
-def _call(used: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = orjson.dumps(used.get("input") or {}).decode()
-    return {
-        "id": used.get("toolUseId"), "type": "function", "function": {"name": used["name"], "arguments": arguments}
-    }  # fmt: skip
 
 
 CONVERSE: Final = Dialect(name="conversation", body=body, call=call, answer=answer)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
-from promptship.adapters.providers.dialects.call import unsupported
+from promptship.adapters.providers.dialects.call import count, total, unsupported
+from promptship.chat import ChatAnswer
 
 Message = Mapping[str, Any]
 _SYSTEM: Final = frozenset({"system", "developer"})
@@ -102,3 +103,71 @@ def schema_of(response_format: Mapping[str, Any], provider: str) -> dict[str, An
 def as_list(value: Any) -> list[Any]:
     """`stop` may be one text or many."""
     return [value] if isinstance(value, str) else list(value)
+
+
+def turns_of(
+    messages: Iterable[Message],
+    *,
+    block: Callable[[Message], dict[str, Any]],
+    result: Callable[[str, str], dict[str, Any]],
+    use: Callable[[str, str, dict[str, Any]], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Messages without the system's, for providers whose turns hold blocks; results of tools are turns of the user, neighbours in one.
+
+    Args:
+        messages: in OpenAI's words.
+        block: a part of a message -> a block.
+        result: (id of the call, text) -> a block.
+        use: (id, name, arguments) of a call -> a block.
+    """
+    made: list[dict[str, Any]] = []
+    was_result = False
+    for message in messages:
+        is_result = message.get("role") == "tool"
+        if is_result:
+            text = text_of(message.get("content"))
+            blocks = [result(str(message.get("tool_call_id") or ""), text)]
+        else:
+            blocks = [block(part) for part in parts_of(message.get("content"))]
+        blocks += [use(*call) for call in calls_of(message)]
+        if is_result and was_result:
+            made[-1]["content"] += blocks
+        else:
+            role = "assistant" if message.get("role") == "assistant" else "user"
+            made.append({"role": role, "content": blocks})
+        was_result = is_result
+    return made
+
+
+def called(id_: object, name: str, given: object) -> dict[str, Any]:
+    """A call of a tool, in OpenAI's words."""
+    arguments = orjson.dumps(given or {}).decode()
+    return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def block_answer(
+    texts: Iterable[str],
+    calls: Iterable[dict[str, Any]],
+    thoughts: list[str],
+    *,
+    finish: str,
+    model: str,
+    usage: Mapping[str, Any],
+    counts: tuple[str, str, str, str],
+) -> ChatAnswer:
+    """An answer of blocks. `counts`: names in `usage` of what was read fresh, read from the cache, written to it, and said."""
+    fresh, cached, written, said = (count(usage.get(name)) for name in counts)
+    metadata: dict[str, Any] = {"reasoning": "\n".join(thoughts)} if thoughts else {}
+    if written:
+        metadata["tokens_cache_written"] = written
+    return ChatAnswer(
+        text="\n\n".join(texts),
+        tool_calls=tuple(calls),
+        finish_reason=finish,
+        model=model,
+        tokens_in=total(fresh, cached, written),
+        tokens_out=said,
+        tokens_cached=cached,
+        flagged={"input": False, "output": finish == "content_filter"},
+        metadata=metadata,
+    )

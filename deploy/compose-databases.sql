@@ -1,0 +1,3 @@
+-- The ledger's database, and Prefect's own: to lose the second is harmless.
+CREATE DATABASE ledger;
+CREATE DATABASE prefect;

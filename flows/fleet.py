@@ -31,10 +31,9 @@ from promptship.flows.runner import RELEASE_TAG, deployments, forgotten
 
 _log = logging.getLogger(__name__)
 
-HEARTBEAT_S: Final = 30
-"""Seconds between signs of life of a flow run; the worker's environment says so."""
 SILENT_S: Final = 90
-"""A run that was silent for so long has crashed: its machine is gone, or its worker was stopped."""
+"""A run that was silent for so long has crashed: its machine is gone, or its worker was stopped. In a worker's environment a run
+gives a sign of life every 30 s."""
 ZOMBIES: Final = "promptship: a silent run has crashed"
 MEND: Final = "promptship: what ended early is mended"
 

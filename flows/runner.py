@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import httpx
-from prefect import Flow, aserve
+from prefect import Flow
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger, ResourceSpecification
+from prefect.runner import Runner
 from prefect.types.entrypoint import EntrypointType
 
 from promptship.adapters.hooks import is_loopback
@@ -22,6 +23,7 @@ from promptship.flows.housekeeping import housekeeping, reconcile
 from promptship.flows.release import release
 from promptship.flows.retest import models, retest
 from promptship.flows.review import review
+from promptship.flows.warm import fork, warm_up
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +72,15 @@ def run(api_url: str) -> None:
 
 
 async def _run() -> None:
+    flows = {flow.name: flow for flow in (release, review, reconcile, housekeeping, models, retest)}
+    is_warm = warm_up()
     # A restart must not leave the schedule off, so nothing is paused on the way out.
-    await aserve(*await deployments(), pause_on_shutdown=False, print_starting_message=False, limit=RUNS_MAX)
+    runner = Runner(pause_on_shutdown=False, limit=RUNS_MAX)
+    for deployment in await deployments():
+        deployment_id = await runner.aadd_deployment(deployment)
+        if is_warm:
+            fork(runner, deployment_id, flows[str(deployment.flow_name)])
+    await runner.start()
 
 
 def _leave_when_forgotten(api_url: str) -> None:

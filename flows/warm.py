@@ -13,9 +13,9 @@ import sys
 from multiprocessing import forkserver
 from types import SimpleNamespace
 from typing import Any, Final
+from uuid import UUID
 
 from prefect import Flow, flow_engine
-from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
 
 _log = logging.getLogger(__name__)
@@ -37,20 +37,25 @@ def warm_up() -> bool:
 
     The name that Prefect's engine knows `multiprocessing` by is replaced, for this process only: it has no setting for it.
     """
-    if sys.platform == "win32" or not hasattr(flow_engine, "multiprocessing"):
-        _log.warning("runs start cold here: this Prefect, or this system, cannot start them from a fork server")
+    if (
+        sys.platform == "win32"
+        or not hasattr(flow_engine, "multiprocessing")
+        or not hasattr(Runner, "aadd_deployment")
+    ):
+        _log.warning(
+            "runs start cold here: this Prefect, or this system, cannot start them from a fork server"
+        )
         return False
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(LOADED))
-    flow_engine.multiprocessing = SimpleNamespace(  # type: ignore[attr-defined]
+    flow_engine.multiprocessing = SimpleNamespace(
         get_context=lambda _method: context, context=multiprocessing.context
     )
     forkserver.ensure_running()  # it loads while the runner registers its deployments
     return True
 
 
-async def add(runner: Runner, flow: Flow[..., Any], deployment: RunnerDeployment) -> None:
-    """Register a deployment with its flow as it is in this process, which is what a fork needs."""
-    deployment_id = await runner.aadd_deployment(deployment)
-    registry = runner._deployment_registry  # noqa: SLF001 - `aadd_flow` does the same, but knows no module entrypoints of others
-    registry.register_flow(deployment_id, flow)
+def fork(runner: Runner, deployment_id: UUID, flow: Flow[..., Any]) -> None:
+    """Let this runner start the runs of a deployment from the flow as it is in this process, which is what a fork needs."""
+    # `Runner.aadd_flow` does the same, but registers deployments of its own.
+    runner._deployment_registry.register_flow(deployment_id, flow)  # noqa: SLF001

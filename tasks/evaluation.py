@@ -28,6 +28,7 @@ from promptship.lifecycle.app import App
 from promptship.lifecycle.steps import Standing, evaluated, record_evaluation
 from promptship.prompts.digest import from_canonical
 from promptship.prompts.model import Prompt
+from promptship.release.environment import prompt_of
 from promptship.release.online import Online
 from promptship.release.plan import Regression
 from promptship.tasks.gate import Examine, gated
@@ -134,7 +135,7 @@ def assigned(app: App, release_id: str, *, stable: str | None) -> Assignment:
     tree, folder = app.repository.tree(release.commit), app.settings.repository.suites
     if scripts_in(tree, folder):
         tree = CheckedOut(tree, folder, directory / FILES)
-    names = dict.fromkeys(release.plan.regression.suites or (release.prompt,))
+    names = dict.fromkeys(release.plan.regression.suites or (prompt_of(release.prompt),))
     suites = tuple(load_suite(tree, folder, name) for name in names)
     for suite in suites:
         (directory / suite.name).parent.mkdir(parents=True, exist_ok=True)
@@ -198,4 +199,4 @@ def recorded(app: App, release_id: str, outcome: Evaluation) -> Standing:
 
 
 def _prompt(app: App, name: str, digest: str) -> Prompt:
-    return from_canonical(name, app.routes.version(digest).content)
+    return from_canonical(prompt_of(name), app.routes.version(digest).content)

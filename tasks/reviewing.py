@@ -23,7 +23,8 @@ from promptship.evals.suite_facts import looked_over
 from promptship.evals.suite_run import Means, raise_if_lost
 from promptship.evals.verdict import SuiteVerdict
 from promptship.lifecycle.app import App
-from promptship.lifecycle.changes import Changed, name_of, prompts_in, what_changed
+from promptship.lifecycle.changes import Changed, name_of, what_changed
+from promptship.lifecycle.declared import prompts_in
 from promptship.lifecycle.lint import LintReport, lint_tree
 from promptship.ports import Pull, Tree
 from promptship.prompts.diff import diff

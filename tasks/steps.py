@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from prefect import task
 from prefect.runtime import task_run
@@ -14,6 +14,7 @@ from promptship.lifecycle import steps, telling
 from promptship.lifecycle.app import App
 from promptship.lifecycle.steps import Standing
 from promptship.lifecycle.stumbling import stumble
+from promptship.release.phase import Phase
 from promptship.tasks import report, sharding
 from promptship.tasks.evaluation import run_suites
 from promptship.tasks.policy import ONCE, RETRIES, SHARD, STEP
@@ -21,12 +22,17 @@ from promptship.tasks.sharding import Shards
 from promptship.wiring import app
 
 Done = TypeVar("Done")
+_LINTED_AT_ONCE: Final = frozenset({Phase.LINTED, Phase.REJECTED})
 
 
 @task(name="lint", **STEP)
 def lint(release_id: str) -> Standing:
     """Check the prompt and its plan at the released commit, before anything is spent."""
-    return _attempt("lint", steps.lint, release_id, tell=report.lint)
+    before = app().release(release_id).phase
+    standing = _attempt("lint", steps.lint, release_id, tell=report.lint)
+    if before in _LINTED_AT_ONCE:  # when it was pushed, where nobody could show it
+        report.lint(app(), release_id)
+    return standing
 
 
 @task(name="regress", **STEP)

@@ -29,6 +29,7 @@ from promptship.evals.suite_run import Means
 from promptship.evals.trial import said
 from promptship.lifecycle.app import App
 from promptship.ports import Tree
+from promptship.release.environment import prompt_of
 from promptship.release.online import Check, Online
 from promptship.routing.observation import Score
 from promptship.routing.sampling import Sample
@@ -189,7 +190,7 @@ class Bench:
             tree, folder = self.app.repository.tree(release.commit), self.app.settings.repository.suites
             if scripts_in(tree, folder):
                 tree = CheckedOut(tree, folder, self.app.settings.data / CODE / release.commit)
-            return Rules(release.prompt, release.plan.online, tree)
+            return Rules(prompt_of(release.prompt), release.plan.online, tree)
         except Unavailable:
             return Missing("ledger or repository did not answer", later=True)
         except NotFound:

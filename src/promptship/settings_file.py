@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from promptship.errors import ConfigError, NotFound, Problem
 from promptship.prompts.model import Prompt, SourceMap
 from promptship.release.plan import Plan, merge
-from promptship.settings import Settings
+from promptship.settings import Settings, environments
 from promptship.toml_lines import Path as Key
 from promptship.toml_lines import toml_lines
 from promptship.validation import dotted, problems_of
@@ -104,10 +104,11 @@ def parse_plans(text: str, *, file: str) -> dict[str, Plan]:
         raise ConfigError(problems_of(error, _Plans, file=file, line_of=line_of)) from error
 
 
-def plan_for(prompt: Prompt, plans: Mapping[str, Plan], source: SourceMap) -> Plan:
+def plan_for(prompt: Prompt, plans: Mapping[str, Plan], source: SourceMap, *, instead: str = "") -> Plan:
     """The plan of a prompt's release: the named one, with the other keys of the prompt's `release:` block over it.
 
-    `release.plan` names it, `default` when it does not; promptship's own defaults when there is no `[plans.default]`.
+    `release.plan` names it, `default` when it does not; promptship's own defaults when there is no `[plans.default]`. `instead`: the
+    plan that the environment names in its place.
 
     Raises:
         ConfigError: the block names a plan that does not exist, or does not fit.
@@ -118,6 +119,9 @@ def plan_for(prompt: Prompt, plans: Mapping[str, Plan], source: SourceMap) -> Pl
 
     override = dict(prompt.release)
     name = override.pop("plan", DEFAULT_PLAN)
+    if instead and instead not in plans and instead != DEFAULT_PLAN:
+        raise ConfigError([_unknown_plan(SETTINGS_FILE, instead, plans, 0, key="plan of the environment")])
+    name = instead or name
     if not isinstance(name, str) or (name not in plans and name != DEFAULT_PLAN):
         raise ConfigError([_unknown_plan(source.path, name, plans, line_of(("plan",)))])
     base = plans.get(name, Plan())
@@ -187,6 +191,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Key, str, str, str]]:
         if model.retires_on is not None and not _is_date(model.retires_on):
             expected = "expected a date such as 2027-01-14"
             yield ("models", name, "retires_on"), repr(model.retires_on), expected, ""
+    yield from environments.contradictions(settings)
     yield from _doubles(settings)
 
 
@@ -222,9 +227,11 @@ def _no_root(file: str, line: int) -> Problem:
     return Problem(file=file, key="root", got="set", expected=expected, advice="remove it", line=line)
 
 
-def _unknown_plan(file: str, name: object, plans: Mapping[str, Plan], line: int) -> Problem:
+def _unknown_plan(
+    file: str, name: object, plans: Mapping[str, Plan], line: int, *, key: str = "release.plan"
+) -> Problem:
     near = get_close_matches(str(name), plans, n=1, cutoff=0.6)
     known = ", ".join(plans) or "none"
     advice = f"did you mean {near[0]!r}?" if near else f"plans there: {known}"
     expected = f"expected the name of a [plans] table of {SETTINGS_FILE}"
-    return Problem(file=file, key="release.plan", got=repr(name), expected=expected, advice=advice, line=line)
+    return Problem(file=file, key=key, got=repr(name), expected=expected, advice=advice, line=line)

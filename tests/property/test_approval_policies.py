@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptship.errors import Refused, Unavailable
-from promptship.lifecycle.approval import REFUSALS_MAX, approve
+from promptship.lifecycle.approval import REFUSALS_MAX, approve, reject
 from promptship.lifecycle.approvers import identify
 from promptship.lifecycle.working_hours import after, opens
 from promptship.prompts.model import RiskClass
@@ -92,7 +92,7 @@ def test_the_same_person_under_two_names_counts_once() -> None:
         approve(world.app, release_id, who="UMIRA", via="slack", seq=5)
     with pytest.raises(Refused, match="may be another approver"):
         approve(world.app, release_id, who="UXAVI", via="slack", seq=5)
-    assert approve(world.app, release_id, who="UNOOR", via="slack", seq=5).phase is Phase.APPROVED
+    assert approve(world.app, release_id, who="UNOOR", via="slack", seq=5).phase is Phase.PROMOTED
 
 
 def test_a_group_is_asked_only_where_it_matters_and_never_guessed() -> None:
@@ -117,7 +117,7 @@ def test_refused_attempts_do_not_grow_the_ledger_without_end() -> None:
             approve(world.app, release_id, who=f"UEVE{number}", via="slack", seq=5)
     kinds = [event.fact.kind for event in world.app.ledger.events(release_id)]
     assert kinds.count("approval_refused") == REFUSALS_MAX
-    assert approve(world.app, release_id, who="mira", via="cli").phase is Phase.APPROVED
+    assert approve(world.app, release_id, who="mira", via="cli").phase is Phase.PROMOTED
 
 
 hours = st.builds(
@@ -163,3 +163,21 @@ def test_working_time_over_a_weekend_and_a_change_of_clocks() -> None:
     assert after(every, sunday, 22 * 3600) == datetime(2026, 3, 29, 21, tzinfo=UTC)
     sundays = WorkingHours(days=("sun",), begin="00:00", end="23:59", zone="Europe/Berlin")
     assert after(sundays, sunday - timedelta(hours=9), 22 * 3600) == datetime(2026, 3, 29, 21, tzinfo=UTC)
+
+
+@settings(max_examples=20, deadline=None)
+@given(risk=st.sampled_from(RISKS), own=risks, is_author=st.booleans(), late=st.booleans())
+def test_a_no_is_welcome_from_every_approver(
+    risk: RiskClass, own: tuple[RiskClass, ...], is_author: bool, late: bool
+) -> None:
+    email = "dev@example.org" if is_author else "mira@example.org"
+    mira = Approver(name="mira", email=email, slack="UMIRA", risks=own)
+    world = World(Settings(approvers=(mira,), approval=ApprovalSettings(not_author=True)))
+    release_id = asked(world, Plan(), risk=risk, required=1)
+    if late:
+        world.clock.advance(24 * 3600)
+    with pytest.raises(Refused):
+        reject(world.app, release_id, who="UEVE", via="slack", seq=5)
+    with pytest.raises(Refused):
+        reject(world.app, release_id, who="UMIRA", via="slack", seq=4)
+    assert reject(world.app, release_id, who="UMIRA", via="slack", seq=5).phase is Phase.ROLLED_BACK

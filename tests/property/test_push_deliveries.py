@@ -145,7 +145,7 @@ def place() -> Iterator[Place]:
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(pushes=st.lists(one_push, min_size=2, max_size=6), rest=st.randoms(use_true_random=False))
 def test_any_order_and_repetition_of_deliveries_opens_the_same_releases(
     pushes: list[tuple[str, list[list[Change]], int, list[int]]], rest: Random

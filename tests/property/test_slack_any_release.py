@@ -80,7 +80,7 @@ releases = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(release=releases, diff=wild)
 def test_any_release_makes_messages_that_slack_takes(release: Release, diff: str) -> None:
     chart = release_chart(release)

@@ -30,12 +30,15 @@ FACTS: dict[str, Callable[[], e.Fact]] = {
     "linted": lambda: e.Linted(version="d" * 64, plan=PLAN),
     "evaluated": lambda: e.Evaluated(stable="s" * 64, verdict={"delta": -0.01}),
     "rejected": lambda: e.Rejected(by="lint", reason="no owner"),
+    "joined": lambda: e.Joined(releases=("r-one", "r-two")),
     "stage_started": lambda: e.StageStarted(stage=0, share=0.05, salt="salt", stable="s" * 64),
     "looked": looked,
     "approval_requested": lambda: e.ApprovalRequested(
         question="promote", required=1, expires_at=START, reason="all guardrails hold"
     ),
     "approval_asked": lambda: e.ApprovalAsked(channel="C1", reference="C1:1.2"),
+    "frozen": lambda: e.Frozen(reason="holidays", until=START),
+    "freeze_overridden": lambda: e.FreezeOverridden(approver="mira", reason="mends an outage"),
     "escalated": lambda: e.Escalated(to=("#leads",)),
     "approval_given": lambda: e.ApprovalGiven(approver="mira", reason="good", via="cli"),
     "approval_refused": lambda: e.ApprovalRefused(who="eve", why="not an approver", via="slack"),

@@ -72,6 +72,11 @@ class BusyLedger(MemoryLedger):
             self.meanwhile.pop(0)()
         return super().append(*words, **more)
 
+    def append_all(self, *words: Any, **more: Any) -> Any:
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        return super().append_all(*words, **more)
+
 
 @dataclass
 class House:

@@ -13,7 +13,7 @@ import pytest
 from promptship.lifecycle.app import App
 from promptship.lifecycle.approval import approve
 from promptship.lifecycle.opening import open_release
-from promptship.lifecycle.steps import ask_for
+from promptship.lifecycle.stages import ask_for
 from tests.support.git_place import git_place
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300)]

@@ -8,17 +8,22 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from cachetools import LRUCache
+
 from promptship.adapters.git_remote import Remote
 from promptship.errors import ConfigError, NotFound, Problem, Unavailable
 from promptship.ports import Commit
 
 TIMEOUT_S: Final = 30.0
+BLOB_BYTES_MAX: Final = 16_000_000
+"""Contents that are kept: every release of a push reads the same files, each of which would be a process of Git."""
 _FILE_MODES: Final = frozenset({"100644", "100755"})  # not symlinks (120000), not submodules (160000)
 _FULL: Final = re.compile(r"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")
 _ZEROS: Final = re.compile(r"^(?:0{40}|0{64})$")
@@ -34,7 +39,7 @@ _SETTINGS: Final = (
 
 
 class GitRepository:
-    """A bare or non-bare repository on this machine. Stateless, so safe to share between threads.
+    """A bare or non-bare repository on this machine. Safe to share between threads.
 
     With a remote it is that one's mirror: made when it is not there yet, and a full commit id that is missing is fetched.
     """
@@ -43,6 +48,8 @@ class GitRepository:
         self._path = path
         self._remote = remote
         self._timeout_s = timeout_s
+        self._blobs: LRUCache[str, bytes] = LRUCache(BLOB_BYTES_MAX, getsizeof=len)
+        self._reading = threading.Lock()
 
     def resolve(self, ref: str) -> Commit:
         """Commit of a branch, tag or (short) hash. Raises NotFound; ConfigError when the repository itself is not there."""
@@ -125,10 +132,17 @@ class GitRepository:
         return blobs
 
     def blob(self, blob: str) -> bytes:
-        """Content of a blob. Raises NotFound."""
+        """Content of a blob, which never changes: the last ones are kept. Raises NotFound."""
+        with self._reading:
+            kept = self._blobs.get(blob)
+        if kept is not None:
+            return kept
         content = self._git("cat-file", "blob", blob)
         if content is None:
             raise NotFound(f"object {blob} is missing in {self._path}; run `git fsck` there")
+        if len(content) <= BLOB_BYTES_MAX:
+            with self._reading:
+                self._blobs[blob] = content
         return content
 
     def _commit(self, commit: str) -> Commit:

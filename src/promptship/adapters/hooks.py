@@ -220,4 +220,6 @@ def _told(status: int, said: Any) -> list[str]:
     for release in releases:
         verb = "opened release" if release.get("created") else "already has release"
         lines.append(f"promptship: {release.get('prompt')}: {verb} {release.get('id')}")
+        if release.get("stopped"):
+            lines.append(f"promptship: {release.get('prompt')}: stopped by lint: {release['stopped']}")
     return [*lines, *([f"promptship: watch them at {said['url']}"] if said.get("url") else [])]

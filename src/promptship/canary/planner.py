@@ -35,7 +35,7 @@ _NATS_TO_PROVE: Final = 7.1
 _TOLD_MIN: Final = 10
 """Simulated releases behind a median; of fewer nothing is said."""
 UNSURE: Final = 0.10
-"""From this chance on that an unchanged prompt ends at a person, a plan is said to be undecided."""
+"""From this chance on that an unchanged prompt ends at a person, or at a hard stop, a plan is said not to decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,18 @@ class Undecided:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """A hard stop that ends releases of unchanged prompts too: it counts, and does not compare."""
+
+    metric: str
+    stop_at: int
+    rate: float
+    """Of stable."""
+    chance: float
+    """That an unchanged prompt is rolled back after it has reached this stop."""
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """What a plan can be expected to do."""
 
@@ -126,6 +138,7 @@ class Forecast:
     worse: tuple[Fate, ...]
     stages: tuple[StageForecast, ...]
     undecided: tuple[Undecided, ...]
+    stopped: tuple[Stopped, ...] = ()
 
 
 def forecast(
@@ -155,7 +168,18 @@ def forecast(
     return Forecast(
         traffic=traffic, runs=runs, seed=seed, unchanged=fates[0], worse=tuple(fates[1:]), stages=stages,
         undecided=tuple(_undecided(plan, measured, traffic, fates[0], stages, few, rng)),
+        stopped=tuple(_stopped(measured, ended, groups[0])),
     )  # fmt: skip
+
+
+def _stopped(measured: Sequence[Measured], ended: Ended, unchanged: Ints) -> Iterator[Stopped]:
+    back = ended.outcome[unchanged] == ROLLED_BACK
+    for index, one in enumerate(measured):
+        stop_at, law = one.guardrail.stop_at, one.law
+        if stop_at is not None and isinstance(law, RateLaw):
+            chance = float(np.mean(back & (ended.bad[unchanged, index] >= stop_at)))
+            if chance >= UNSURE:
+                yield Stopped(one.guardrail.metric, stop_at, law.rate, chance)
 
 
 def _fate(

@@ -25,12 +25,14 @@ from promptship.cli import (
     doctor,
     experiment,
     fleet,
+    freeze,
     history,
     hook,
     judge,
     kill,
     models,
     plan,
+    promote,
     query,
     redteam,
     release,
@@ -81,6 +83,9 @@ app.add_typer(models.app, name="models")
 app.add_typer(retest.app, name="retest")
 app.command()(approve.approve)
 app.command()(approve.reject)
+app.command()(promote.status)
+app.command()(promote.promote)
+app.add_typer(freeze.app, name="freeze")
 app.command()(history.history)
 app.command()(history.rollback)
 app.command()(kill.kill)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import typer
 
-from promptship.cli.context import CONFIG, Config
+from promptship.cli.context import CONFIG, Config, Environment
 from promptship.cli.context import app as connect
 from promptship.errors import ConfigError, Problem
 
@@ -26,6 +26,7 @@ def _group() -> None:
 def export(
     file: Annotated[Path, typer.Argument(help="Where to write the bundle.")],
     prompt: Annotated[list[str] | None, typer.Option(help="Only this prompt; again for more.")] = None,
+    environment: Environment = "",
     gateway: Annotated[
         str,
         typer.Option(help="Ask this gateway, with the key in PROMPTSHIP_APPLICATION_KEY, not the ledger."),
@@ -35,11 +36,16 @@ def export(
     """Write the stable versions into a file for `promptship.client.Client(bundle=...)`."""
     from promptship.client.bundle import make_bundle
     from promptship.client.feed import fetch_table
+    from promptship.lifecycle.environments import environment_of
+    from promptship.routing.environments import of_environment
 
+    if gateway and environment:
+        raise typer.BadParameter("a gateway has the routes of its own environment; leave --environment out")
     if gateway:
         table = fetch_table(gateway, os.environ.get("PROMPTSHIP_APPLICATION_KEY", ""))
     else:
-        table = connect(config).routes.table()
+        built = connect(config)
+        table = of_environment(built.routes.table(), environment_of(built.settings, environment))
     bundle = make_bundle(table, prompts=prompt or (), at_ms=time.time_ns() // 1_000_000)
     draft = file.with_name(f".{file.name}.{uuid4().hex}")
     try:

@@ -24,6 +24,9 @@ Config = Annotated[
 CONFIG = Path("promptship.toml")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Environment = Annotated[
+    str, typer.Option("--environment", "-e", help="Environment; default: the default one, `production`.")
+]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; kept in the ledger.")]
 
 

@@ -16,15 +16,16 @@ from promptship.cli.experiment_options import Share, Which, as_data, seconds, sh
 if TYPE_CHECKING:
     from promptship.lifecycle.experiment_record import ArmsExperiment
 
-INTERVALS = "intervals"
+INTERVALS, SHOW = "intervals", "show"
 
 
 class _Experiments(TyperGroup):
-    """`promptship experiment r-41` is short for `promptship experiment intervals r-41`."""
+    """`promptship experiment r-41` is short for `promptship experiment intervals r-41`, with `x-41` for `show x-41`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in {"-h", "--help"}:
-            args = [INTERVALS, *args]
+            named = next((word for word in args if word.startswith(("r-", "x-"))), "")
+            args = [SHOW if named.startswith("x-") else INTERVALS, *args]
         return super().parse_args(ctx, args)
 
 

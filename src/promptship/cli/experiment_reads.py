@@ -10,7 +10,7 @@ import typer
 from promptship.cli.context import CONFIG, Config, Json, print_json
 from promptship.cli.context import app as connect
 from promptship.cli.experiment_options import Which, as_data
-from promptship.cli.plan import Output, as_json, write
+from promptship.cli.report_files import Output, as_json, check_files, write
 
 
 def show(
@@ -30,6 +30,7 @@ def show(
     from promptship.lifecycle.experiment_results import holdback_results, results
     from promptship.render.arms import arms_chart, arms_markdown, arms_text
 
+    check_files("experiment show", output)
     ports = connect(config)
     if which.startswith("r-"):
         found = holdback_results(ports, ports.ledger.find(which), alpha=alpha)

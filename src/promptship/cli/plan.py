@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from promptship.cli.context import CONFIG, Config, Json, print_json
 from promptship.cli.context import app as connect
+from promptship.cli.report_files import Output, as_json, check_files, write
 from promptship.errors import ConfigError, Problem
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 app = typer.Typer(help="Try a release plan before it is used.", no_args_is_help=True)
-
-Output = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--output",
-        "-o",
-        help="File to write too, by ending: .md, .svg (a picture) or .json. May be repeated.",
-    ),
-]
-
 
 Rps = Annotated[float | None, typer.Option(help="Requests per second; default: stable's, from telemetry.")]
 BaseRates = Annotated[
@@ -68,7 +55,7 @@ def simulate(
 ) -> None:
     """Simulate the plan that a release of this prompt would have: will good versions pass, bad ones be found, and when?
 
-    Exit status 1 when the plan cannot decide at this traffic.
+    Exit status 1 when the plan cannot decide at this traffic, or stops unchanged prompts too.
 
     \b
     promptship plan simulate support --rps 5 --base-rate error_rate=0.02 --base-rate feedback:escalated=0.1
@@ -84,6 +71,7 @@ def simulate(
         raise ConfigError(
             [Problem("plan simulate", "--rps", f"{rps:g}", "expected requests per second, above 0")]
         )
+    check_files("plan simulate", output)
     ports = connect(config)
     tree = tree_of(ports, WorkingTree(ports.settings.root), ref)
     given = known(
@@ -100,7 +88,7 @@ def simulate(
         print_json(data)
     else:
         print(plan_text(*about, given.sources))
-    raise typer.Exit(1 if found.undecided else 0)
+    raise typer.Exit(1 if found.undecided or found.stopped else 0)
 
 
 def numbers(option: str, given: list[str] | None) -> dict[str, float]:
@@ -114,33 +102,8 @@ def numbers(option: str, given: list[str] | None) -> dict[str, float]:
             sign = ""
         if not sign or not metric:
             problems.append(
-                Problem("command", option, word, "expected metric=number", f"{option} error_rate=0.02")
+                Problem("plan simulate", option, word, "expected metric=number", f"{option} error_rate=0.02")
             )
     if problems:
         raise ConfigError(problems)
     return found
-
-
-def as_json(value: Any) -> str:
-    """As `--json` prints it."""
-    from json import dumps
-
-    return dumps(value, indent=2, default=str, ensure_ascii=False) + "\n"
-
-
-def write(files: list[Path] | None, kinds: dict[str, Callable[[], str]]) -> None:
-    """Write every file in the format of its ending; ConfigError before anything is written when one cannot be."""
-    problems = []
-    for file in files or ():
-        if file.suffix not in kinds:
-            problems.append(
-                Problem("command", "--output", str(file), f"expected an ending out of {', '.join(kinds)}")
-            )
-        elif not file.absolute().parent.is_dir():
-            problems.append(
-                Problem("command", "--output", str(file), "expected a file in a directory that is there")
-            )
-    if problems:
-        raise ConfigError(problems)
-    for file in files or ():
-        file.write_text(kinds[file.suffix](), encoding="utf-8")

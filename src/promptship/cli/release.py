@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from promptship.cli.context import CONFIG, Config, Json, Reason, actor, print_json
+from promptship.cli.context import CONFIG, Config, Environment, Json, Reason, actor, print_json
 from promptship.cli.context import app as connect
+from promptship.cli.freeze import Approver, DuringFreeze, go_on
 from promptship.release.phase import OPEN, Phase
 
 app = typer.Typer(help="Open, list, show, watch, pause, resume and cancel releases.", no_args_is_help=True)
 
 ReleaseId = Annotated[str, typer.Argument(help="Release id, or the beginning of one.")]
-_ENDED_WELL = frozenset({Phase.PROMOTED})
 
 
 @app.command("open")
@@ -26,12 +26,20 @@ def open_(
         bool, typer.Option("--again", help="Retry a commit whose release ended without a verdict.")
     ] = False,
     reason: Reason = "",
+    environment: Environment = "",
+    during_freeze: DuringFreeze = False,
+    who: Approver = "",
     config: Config = CONFIG,
 ) -> None:
     """Release a prompt by hand: what a push does."""
     from promptship.lifecycle.opening import open_release
 
-    opened = open_release(connect(config), prompt=prompt, ref=ref, actor=actor(), reason=reason, again=again)
+    app = connect(config)
+    opened = open_release(
+        app, prompt=prompt, ref=ref, actor=actor(), reason=reason, again=again, environment=environment
+    )
+    if during_freeze:
+        go_on(app, opened.release_id, who=who, reason=reason)
     if not opened.created:
         print("that commit has a release already:", file=sys.stderr)
     print(opened.release_id)
@@ -42,37 +50,43 @@ def list_(
     prompt: Annotated[str | None, typer.Argument(help="Only this prompt.")] = None,
     open_only: Annotated[bool, typer.Option("--open", help="Only releases that are not over.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 30,
+    environment: Environment = "",
     json: Json = False,
     config: Config = CONFIG,
 ) -> None:
-    """List releases, newest first."""
+    """List releases, newest first; without an environment those of all of them."""
     from dataclasses import asdict
 
+    from promptship.lifecycle.environments import releases_in
+    from promptship.lifecycle.freezes import held_back
+    from promptship.lifecycle.groups import companions
     from promptship.render.release import release_list
 
     app = connect(config)
     phases = OPEN if open_only else None
-    summaries = app.ledger.summaries(prompt=prompt, phases=phases, limit=limit)
+    summaries = releases_in(app, environment, prompt=prompt, phases=phases, limit=limit)
     if json:
         print_json([asdict(summary) for summary in summaries])
+    elif not summaries and open_only:
+        print("no release is open")
     else:
-        print(
-            release_list(summaries, app.clock.now()) if summaries or not open_only else "no release is open"
-        )
+        held, along = held_back(app, summaries), companions(app, summaries)
+        print(release_list(summaries, app.clock.now(), frozen=held, companions=along))
 
 
 @app.command()
 def show(release: ReleaseId, json: Json = False, config: Config = CONFIG) -> None:
     """Show one release with its evidence and everything that happened to it."""
+    from promptship.lifecycle.groups import described
     from promptship.render.release import release_text
 
     app = connect(config)
-    release_id = app.ledger.find(release)
-    events = app.ledger.events(release_id, looks=json)
+    events = app.ledger.events(release_id := app.ledger.find(release), looks=json)
     if json:
         print_json([event.model_dump(mode="json") for event in events])
     else:
-        print(release_text(app.release(release_id), events))
+        shown = app.release(release_id)
+        print(release_text(shown, events, described(app, shown)))
 
 
 @app.command()
@@ -95,7 +109,7 @@ def watch(
             seen = event.seq
         standing = app.release(release_id)
         if not standing.is_open:
-            raise typer.Exit(0 if standing.phase in _ENDED_WELL else 1)
+            raise typer.Exit(0 if standing.phase is Phase.PROMOTED else 1)
         if timeout and time.monotonic() - began > timeout:
             print(f"still {standing.phase} after {timeout:g} s", file=sys.stderr)
             raise typer.Exit(3)
@@ -113,12 +127,20 @@ def pause(release: ReleaseId, reason: Reason = "", config: Config = CONFIG) -> N
 
 
 @app.command()
-def resume(release: ReleaseId, reason: Reason = "", config: Config = CONFIG) -> None:
-    """Let a paused release go on."""
-    from promptship.lifecycle.pausing import resume as go_on
+def resume(
+    release: ReleaseId,
+    reason: Reason = "",
+    during_freeze: DuringFreeze = False,
+    who: Approver = "",
+    config: Config = CONFIG,
+) -> None:
+    """Let a paused release go on, or one that waits for the end of a freeze."""
+    from promptship.lifecycle.pausing import resume as let_go
 
     app = connect(config)
-    freed = go_on(app, app.ledger.find(release), actor=actor(), reason=reason)
+    if during_freeze:
+        go_on(app, app.ledger.find(release), who=who, reason=reason)
+    freed = let_go(app, app.ledger.find(release), actor=actor(), reason=reason)
     print(f"{freed.id} of {freed.prompt} is {freed.phase}")
 
 

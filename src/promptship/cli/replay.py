@@ -9,7 +9,7 @@ import typer
 
 from promptship.cli.context import CONFIG, Config, Json, print_json
 from promptship.cli.context import app as connect
-from promptship.cli.plan import Output, as_json, write
+from promptship.cli.report_files import Output, as_json, check_files, write
 
 ReleaseId = Annotated[str, typer.Argument(help="Release id, or the beginning of one.")]
 
@@ -41,6 +41,7 @@ def experiment(
     from promptship.canary.experiment import experiment as read
     from promptship.render.experiment import experiment_chart, experiment_markdown, experiment_text
 
+    check_files("experiment intervals", output)
     app = connect(config)
     release_id = app.ledger.find(release)
     found = read(app.release(release_id), app.ledger.events(release_id), alpha=alpha)

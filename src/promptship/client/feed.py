@@ -37,6 +37,7 @@ class HttpRouteFeed:
     Args:
         base_url: of the control plane, or of a gateway, which passes on what it knows.
         token: sent as bearer token; empty: none.
+        environment: whose routes; empty: those of the default one. A gateway has those of one environment.
         poll_s: longest pause between two tries; each is drawn from its upper half, so that followers do not call in step.
         monotonic: a clock that never goes back.
         troubled: told in one line what went wrong with a try, each time.
@@ -47,12 +48,14 @@ class HttpRouteFeed:
         base_url: str,
         token: str,
         *,
+        environment: str = "",
         poll_s: float = 1.0,
         monotonic: Callable[[], float] = time.monotonic,
         troubled: Callable[[str], None] = lambda _what: None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._token = token
+        self._query = {"environment": environment} if environment else {}
         self._poll_s = poll_s
         self._monotonic = monotonic
         self._troubled = troubled
@@ -87,7 +90,7 @@ class HttpRouteFeed:
 
     async def _fetch(self, client: httpx.AsyncClient) -> RoutingTable:
         asked = self._monotonic()
-        answer = await client.get("/api/routes")
+        answer = await client.get("/api/routes", params=self._query)
         answer.raise_for_status()
         self.age_s = _age(answer.headers.get("age", ""))
         self.application = answer.headers.get(APPLICATION_HEADER, "")
@@ -97,7 +100,7 @@ class HttpRouteFeed:
     async def _stream(self, client: httpx.AsyncClient, table: RoutingTable) -> AsyncIterator[RoutingTable]:
         """Tables from the event stream until it breaks; `table` is what is known when it begins."""
         known, learned = table, self._monotonic()
-        async with client.stream("GET", "/api/routes/events") as answer:
+        async with client.stream("GET", "/api/routes/events", params=self._query) as answer:
             answer.raise_for_status()
             if not answer.headers.get("content-type", "").startswith("text/event-stream"):
                 raise ValueError("/api/routes/events is no event stream")

@@ -30,6 +30,7 @@ from promptship.gateway.record import Spool
 from promptship.gateway.sampling import Samples
 from promptship.gateway.spans import Spans, Tracing
 from promptship.gateway.upstream import Upstream
+from promptship.lifecycle.environments import environment_of
 from promptship.ports import Clock, RouteFeed
 from promptship.settings import GatewaySettings, Settings
 
@@ -37,7 +38,7 @@ STOP_S_MAX: Final = 10
 """How long running requests may go on after SIGTERM."""
 _KEEP_ALIVE_S: Final = 65
 KEPT_ROUTES: Final = "gateway-routes.json"
-"""The last known routes, in the data directory."""
+"""The last known routes of the default environment, in the data directory."""
 
 
 class _Server(uvicorn.Server):
@@ -73,6 +74,12 @@ class _Server(uvicorn.Server):
         self.handle_exit(number, None)
 
 
+def kept_routes(settings: Settings) -> str:
+    """Name of the file with the last known routes: those of another environment must never be served from it."""
+    environment = environment_of(settings, settings.gateway.environment)
+    return f"gateway-routes-{environment}.json" if environment else KEPT_ROUTES
+
+
 def build(
     settings: Settings,
     *,
@@ -91,7 +98,7 @@ def build(
         spool=spool,
         secret=secret,
         clock=clock or SystemClock(),
-        kept=KeptRoutes(settings.data / KEPT_ROUTES),
+        kept=KeptRoutes(settings.data / kept_routes(settings)),
         settings=settings.gateway,
         costs=Costs(settings.providers, settings.models),
         samples=samples,
@@ -122,7 +129,7 @@ async def serve(
     listener = _listening(settings.gateway.host, settings.gateway.port)
     app = build(
         settings,
-        feed=HttpRouteFeed(settings.server_url, token),
+        feed=HttpRouteFeed(settings.server_url, token, environment=settings.gateway.environment),
         upstream=HttpUpstream(Endpoints(settings.providers, settings.models, os.environ)),
         spool=SpoolWriter(settings.spool, clock=clock, writer="gateway"),
         secret=secret,

@@ -6,22 +6,29 @@ from collections.abc import Sequence
 
 from promptship.errors import Conflict
 from promptship.lifecycle.app import App
+from promptship.lifecycle.environments import environment_of
 from promptship.lifecycle.opening import find_prompt
 from promptship.prompts.digest import canonical, digest
 from promptship.prompts.load import is_prompt_path, load
+from promptship.release.environment import Place, route_name
 from promptship.routing.table import Version
 
 
-def adopt(app: App, prompts: Sequence[str], *, ref: str, actor: str) -> list[tuple[str, str]]:
-    """Make the named prompts (none named: all) of a commit stable; returns (name, digest) of those adopted.
+def adopt(
+    app: App, prompts: Sequence[str], *, ref: str, actor: str, environment: str = ""
+) -> list[tuple[str, str]]:
+    """Make the named prompts (none named: all) of a commit stable; returns (name of the route, digest) of those adopted.
+
+    `environment`: its name; empty: the default one.
 
     A prompt that has a stable version already is left alone when all were asked for.
 
     Raises:
         NotFound: no such commit or prompt.
-        ConfigError: a prompt file is wrong; nothing of that file is adopted.
+        ConfigError: a prompt file is wrong, and nothing of it is adopted; or there is no such environment.
         Conflict: a prompt that was named has a stable version already; nothing was adopted.
     """
+    there = environment_of(app.settings, environment)
     commit = app.repository.resolve(ref)
     tree = app.repository.tree(commit.id)
     globs = app.settings.repository.prompts
@@ -29,14 +36,15 @@ def adopt(app: App, prompts: Sequence[str], *, ref: str, actor: str) -> list[tup
         path for path in tree.files() if is_prompt_path(path, globs)
     ]
     loaded = [load(path, tree.read(path)).prompt for path in paths]
-    new = [prompt for prompt in loaded if app.routes.get(prompt.name) is None]
-    known = sorted({prompt.name for prompt in loaded} - {prompt.name for prompt in new})
+    placed = [(route_name(Place(there, prompt.name)), prompt) for prompt in loaded]
+    new = [(name, prompt) for name, prompt in placed if app.routes.get(name) is None]
+    known = sorted({name for name, _ in placed} - {name for name, _ in new})
     if prompts and known:
         message = f"stable version there already: {', '.join(known)}; nothing was adopted, push a change to release it"
         raise Conflict(message)
     adopted = []
-    for prompt in new:
+    for name, prompt in new:
         version = Version(digest=digest(prompt), commit=commit.id, content=canonical(prompt))
-        app.routes.adopt(prompt.name, version, actor=actor, at=app.clock.now())
-        adopted.append((prompt.name, version.digest))
+        app.routes.adopt(name, version, actor=actor, at=app.clock.now())
+        adopted.append((name, version.digest))
     return adopted

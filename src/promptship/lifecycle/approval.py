@@ -9,7 +9,9 @@ from typing import Final, NoReturn
 from promptship.errors import Conflict, IllegalTransition, NotFound, Refused
 from promptship.lifecycle.app import App
 from promptship.lifecycle.approvers import find_approver, identify
+from promptship.lifecycle.at_once import take_effect
 from promptship.lifecycle.ending import end, roll_back_prompt
+from promptship.lifecycle.freezes import may_approve_in
 from promptship.lifecycle.race import rereading
 from promptship.lifecycle.reconcile import nudge
 from promptship.prompts.model import RiskClass
@@ -31,7 +33,7 @@ REFUSALS_MAX: Final = 50
 def approve(
     app: App, release_id: str, *, who: str, via: str, seq: int | None = None, reason: str = ""
 ) -> Release:
-    """Count one approver's yes; with enough of them the release is approved and goes on.
+    """Count one approver's yes; with enough of them the release is approved, and the traffic follows at once.
 
     Args:
         app: the ports.
@@ -61,6 +63,7 @@ def approve(
         due_at=now, keep_due=len(facts) == 1,
     )  # fmt: skip
     if len(facts) > 1:
+        take_effect(app, release.id)
         nudge(app, release.id)
     return app.release(release_id)
 
@@ -124,12 +127,6 @@ def _checked(
         _refuse(app, release, who, via, "this card is old: the release has moved on since it was sent")
     if risk is not None and risk not in approver.risks:
         _refuse(app, release, who, via, f"{approver.name} may not approve a release of {risk} risk")
-    if _not_author(app, release):
-        if not approver.email:
-            why = f"somebody else than the author must decide, and {approver.name} has no e-mail address in [[approvers]]"
-            _refuse(app, release, who, via, why)
-        if approver.email.lower() == release.author:
-            _refuse(app, release, who, via, f"{approver.name} wrote the change and somebody else must decide")
     return approver
 
 
@@ -140,7 +137,15 @@ def _not_author(app: App, release: Release) -> bool:
 
 
 def _may_say_yes(app: App, release: Release, approver: Approver, *, who: str, via: str) -> None:
-    """What only a yes must satisfy: a no is welcome at any time."""
+    """What only a yes must satisfy: a no is welcome at any time, from the author too."""
+    if not may_approve_in(app, release.prompt, approver.name):
+        _refuse(app, release, who, via, f"{approver.name} may not approve in this environment")
+    if _not_author(app, release):
+        if not approver.email:
+            why = f"somebody else than the author must decide, and {approver.name} has no e-mail address in [[approvers]]"
+            _refuse(app, release, who, via, why)
+        if approver.email.lower() == release.author:
+            _refuse(app, release, who, via, f"{approver.name} wrote the change and somebody else must decide")
     if release.expires_at is not None and app.clock.now() >= release.expires_at:
         _refuse(app, release, who, via, "the question has expired: the release is about to end")
     if approver.name in release.approvers:

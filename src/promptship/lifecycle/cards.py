@@ -10,6 +10,7 @@ from promptship.ports import Card
 from promptship.prompts.diff import PromptDiff, diff
 from promptship.prompts.diff_text import to_markdown
 from promptship.prompts.digest import from_canonical
+from promptship.release.environment import prompt_of
 from promptship.release.history import Release
 from promptship.release.phase import Phase
 from promptship.render.card import approval_card, outcome_card
@@ -53,7 +54,7 @@ def change_of(app: App, release: Release) -> PromptDiff | None:
         return None
     try:
         before, after = app.routes.version(release.stable), app.routes.version(release.version)
-        prompts = [from_canonical(release.prompt, version.content) for version in (before, after)]
+        prompts = [from_canonical(prompt_of(release.prompt), version.content) for version in (before, after)]
     except (ConfigError, NotFound) as error:
         _log.warning("release %s shows no change: %s", release.id, error)
         return None

@@ -9,13 +9,14 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from promptship.errors import ConfigError, NotFound
+from promptship.lifecycle.declared import plans_of, prompts_in
 from promptship.lifecycle.lint import SUITE_SUFFIXES
 from promptship.ports import Repository, Tree
 from promptship.prompts.load import default_name, is_prompt_path, load
 from promptship.prompts.model import Loaded
 from promptship.release.plan import Plan
 from promptship.settings import Settings
-from promptship.settings_file import SETTINGS_FILE, parse_plans, plan_for
+from promptship.settings_file import SETTINGS_FILE, plan_for
 
 ZEROS: Final = "0"
 """Of nothing but these is the id of a commit that is not there."""
@@ -33,8 +34,10 @@ class Changed:
     """Names of prompts that are not there any more."""
 
 
-def what_changed(repository: Repository, settings: Settings, before: str, after: str) -> Changed:
-    """Compare two commits.
+def what_changed(
+    repository: Repository, settings: Settings, before: str, after: str, *, plan: str = ""
+) -> Changed:
+    """Compare two commits. `plan`: the one that the environment uses instead of the prompts' own.
 
     `before` all zeros, or unknown here (it was pushed away before anybody fetched it): nobody can say what changed, so every
     prompt may be judged anew.
@@ -53,14 +56,9 @@ def what_changed(repository: Repository, settings: Settings, before: str, after:
     old = repository.tree(before)
     return Changed(
         prompts=tuple(prompts),
-        judged_anew=tuple(_judged_anew(old, tree, settings, others, {*changed, *gone})),
+        judged_anew=tuple(_judged_anew(old, tree, settings, others, {*changed, *gone}, plan)),
         removed=tuple(_removed(old, tree, settings, gone, prompts)),
     )
-
-
-def prompts_in(tree: Tree, settings: Settings) -> list[str]:
-    """Paths of the prompts of a tree."""
-    return [path for path in tree.files() if is_prompt_path(path, settings.repository.prompts)]
 
 
 def is_known(repository: Repository, commit: str) -> bool:
@@ -74,19 +72,8 @@ def is_known(repository: Repository, commit: str) -> bool:
     return True
 
 
-def plans_of(tree: Tree) -> dict[str, Plan] | None:
-    """The plans of a tree; None when they cannot be read, which lint will say."""
-    try:
-        text = tree.read(SETTINGS_FILE).decode("utf-8")
-        return parse_plans(text, file=SETTINGS_FILE)
-    except NotFound:
-        return {}
-    except (ConfigError, UnicodeDecodeError):
-        return None
-
-
 def _judged_anew(
-    old: Tree, new: Tree, settings: Settings, paths: Sequence[str], touched: Collection[str]
+    old: Tree, new: Tree, settings: Settings, paths: Sequence[str], touched: Collection[str], instead: str
 ) -> list[str]:
     """Of these prompts, those whose suites or plan changed."""
     directory = PurePosixPath(settings.repository.suites)
@@ -98,7 +85,7 @@ def _judged_anew(
     if plans is None:
         return []  # whatever is pushed next to mend the plans, changes them
     loaded = dict(_loaded(new, paths))
-    now = {path: _plan(one, plans) for path, one in loaded.items()}
+    now = {path: _plan(one, plans, instead) for path, one in loaded.items()}
     used = {
         path: frozenset(plan.regression.suites or (loaded[path].prompt.name,))
         for path, plan in now.items()
@@ -111,7 +98,7 @@ def _judged_anew(
         for path, names in used.items()
         if shared
         or names & stems.keys()
-        or (before is not plans and _plan(loaded[path], before) != now[path])
+        or (before is not plans and _plan(loaded[path], before, instead) != now[path])
     ]
 
 
@@ -144,9 +131,9 @@ def _loaded(tree: Tree, paths: Iterable[str]) -> Iterable[tuple[str, Loaded]]:
             yield path, load(path, tree.read(path))
 
 
-def _plan(loaded: Loaded, plans: dict[str, Plan] | None) -> Plan | None:
+def _plan(loaded: Loaded, plans: dict[str, Plan] | None, instead: str) -> Plan | None:
     try:
-        return None if plans is None else plan_for(loaded.prompt, plans, loaded.source)
+        return None if plans is None else plan_for(loaded.prompt, plans, loaded.source, instead=instead)
     except ConfigError:
         return None
 

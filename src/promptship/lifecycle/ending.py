@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from promptship.canary.evidence import Verdict
 from promptship.errors import Conflict, IllegalTransition, NotFound
 from promptship.lifecycle.app import App
 from promptship.lifecycle.experiment_record import take_back
+from promptship.lifecycle.groups import back_to, ends_along, has_traffic, undone_along, without_split, write
 from promptship.lifecycle.race import rereading
 from promptship.numbers import short
-from promptship.ports import RouteChange
+from promptship.ports import Append, RouteChange
 from promptship.release.events import Cancelled, Fact, RolledBack
 from promptship.release.history import Release
 from promptship.release.phase import OPEN, Phase
@@ -22,32 +24,18 @@ PREFIX_CHARACTERS_MIN: Final = 6
 """Shortest beginning of a digest that names a version."""
 
 
-def without_split(route: Route) -> RouteChange:
-    """The change that sends everybody to stable."""
-    return RouteChange(
-        prompt=route.prompt, expected_revision=route.revision, stable=route.stable, commit=route.commit
-    )
-
-
 def _give_back(app: App, release: Release, to: Version | None) -> RouteChange | None:
     """Route change that takes this release's traffic away; None when it has none."""
     route = app.routes.get(release.prompt)
-    if route is None or route.split is None or route.split.release_id != release.id:
+    if route is None or not has_traffic(route, release):
         return None
-    return without_split(route) if to is None else _back_to(route, to)
-
-
-def _back_to(route: Route, version: Version) -> RouteChange:
-    return RouteChange(
-        prompt=route.prompt,
-        expected_revision=route.revision,
-        stable=version.digest,
-        commit=version.commit,
-    )
+    return without_split(route) if to is None else back_to(route, to)
 
 
 def end(app: App, release: Release, fact: Fact, *, actor: str, to: Version | None = None) -> Release:
     """Append an ending to an open release exactly as it was read, and give any traffic back: to stable, or to the version `to`.
+
+    What goes together with it ends in the same transaction (`release.together`).
 
     Whoever decided on this ending did so on what he read: if the release has moved since, he must read and decide again.
 
@@ -60,10 +48,10 @@ def end(app: App, release: Release, fact: Fact, *, actor: str, to: Version | Non
         message = f"release {release.id} is {release.phase}: it has ended already"
         raise IllegalTransition(message)
     now = app.clock.now()
-    app.ledger.append(
-        release.id, [fact], expected_seq=release.seq, actor=actor, at=now,
-        route=_give_back(app, release, to), due_at=now,
+    own = Append(
+        release_id=release.id, facts=[fact], expected_seq=release.seq, route=_give_back(app, release, to), due_at=now
     )  # fmt: skip
+    write(app, [own, *ends_along(app, release, fact, now=now)], actor=actor, at=now)
     return app.release(release.id)
 
 
@@ -93,22 +81,24 @@ def expire(app: App, release_id: str) -> Release:
     return end(app, release, fact, actor="flow")
 
 
-def roll_back_prompt(app: App, prompt: str, *, actor: str, reason: str, to: str = "", only: str = "") -> str:
+def roll_back_prompt(
+    app: App, prompt: str, *, actor: str, reason: str, to: str = "", only: str = "", alone: bool = False
+) -> str:
     """Serve an earlier version at once. Returns the id of the release that was rolled back, or of the experiment that was ended.
 
     A running canary or experiment is ended; without one the last promotion is undone, and a holdback with it. `to` is an earlier
     stable version (a digest, or the beginning of one) instead of the one before. Where stable changes, open releases of the prompt
     are cancelled: they were compared with what is gone now. `only`: the release that must be the one to go, as for whoever saw no
-    other.
+    other. What was promoted together goes back together, in one transaction; `alone`: only this prompt's promotion is undone.
 
     Raises:
         IllegalTransition: it is not `only` whose traffic would go.
         NotFound: the prompt has no route, nothing to go back to, or `to` did not serve before what serves now.
     """
     said = redact(reason)
-    release_id, undone = _go_back(app, prompt, actor=actor, reason=said, to=to, only=only)
-    if undone:
-        _cancel_open(app, prompt, actor=actor, reason=f"stable was rolled back ({release_id}): {said}")
+    release_id, undone = _go_back(app, prompt, actor=actor, reason=said, to=to, only=only, alone=alone)
+    for one in undone:
+        _cancel_open(app, one, actor=actor, reason=f"stable was rolled back ({release_id}): {said}")
     return release_id
 
 
@@ -137,15 +127,25 @@ def roll_back_promotion(
     fact = RolledBack(
         by="guardrail", reason=said, version=previous.digest, verdict=verdict.model_dump(mode="json")
     )
-    app.ledger.append(
-        release.id, [fact], expected_seq=release.seq, actor=actor, at=now, route=_back_to(route, previous), due_at=now,
-    )  # fmt: skip
-    _cancel_open(app, release.prompt, actor=actor, reason=f"stable was rolled back ({release.id}): {said}")
+    for prompt in _undo(app, release, fact, back_to(route, previous), actor=actor, now=now, alone=False):
+        _cancel_open(app, prompt, actor=actor, reason=f"stable was rolled back ({release.id}): {said}")
+
+
+def _undo(
+    app: App, release: Release, fact: Fact, change: RouteChange, *, actor: str, now: datetime, alone: bool
+) -> list[str]:
+    """Undo a promotion exactly as it was read, and unless `alone` those of its group; returns the prompts that serve others now."""
+    own = Append(release_id=release.id, facts=[fact], expected_seq=release.seq, route=change, due_at=now)
+    along = [] if alone else undone_along(app, release, fact, now=now)
+    write(app, [own, *along], actor=actor, at=now)
+    return [one.route.prompt for one in (own, *along) if one.route is not None]
 
 
 @rereading
-def _go_back(app: App, prompt: str, *, actor: str, reason: str, to: str, only: str) -> tuple[str, bool]:
-    """Id of the release that was rolled back, and whether stable is another one now."""
+def _go_back(
+    app: App, prompt: str, *, actor: str, reason: str, to: str, only: str, alone: bool
+) -> tuple[str, list[str]]:
+    """Id of the release that was rolled back, and the prompts whose stable version is another one now."""
     route = app.routes.get(prompt)
     if route is None:
         message = f"no prompt {prompt} is being served"
@@ -155,17 +155,17 @@ def _go_back(app: App, prompt: str, *, actor: str, reason: str, to: str, only: s
         _is_the_one(route.split.release_id, only)
         ended = take_back(app, prompt, actor=actor, reason=f"rolled back: {reason}")
         if target is None and ended is not None:
-            return ended, False
+            return ended, []
         route = app.routes.get(prompt) or route
     if route.split is None or not route.split.is_canary:
-        return _undo_promotion(app, route, actor=actor, reason=reason, to=target, only=only), True
+        return _undo_promotion(app, route, actor=actor, reason=reason, to=target, only=only, alone=alone)
     _is_the_one(route.split.release_id, only)
     release = app.release(route.split.release_id)
     if not release.is_open:
         message = f"release {release.id} ended in this instant"
         raise Conflict(message)
     fact = RolledBack(by="person", reason=reason, version=target.digest if target else route.stable)
-    return end(app, release, fact, actor=actor, to=target).id, target is not None
+    return end(app, release, fact, actor=actor, to=target).id, [prompt] if target is not None else []
 
 
 def served_version(app: App, prompt: str, typed: str, *, also: str | None = None) -> str:
@@ -208,7 +208,9 @@ def _is_the_one(release_id: str, only: str) -> None:
         raise IllegalTransition(message)
 
 
-def _undo_promotion(app: App, route: Route, *, actor: str, reason: str, to: Version | None, only: str) -> str:
+def _undo_promotion(
+    app: App, route: Route, *, actor: str, reason: str, to: Version | None, only: str, alone: bool
+) -> tuple[str, list[str]]:
     """Undo the newest promotion that made the stable version what it is, unless the route moves meanwhile (Conflict)."""
     for summary in app.ledger.summaries(prompt=route.prompt, phases=frozenset({Phase.PROMOTED})):
         release = app.release(summary.id)
@@ -219,10 +221,7 @@ def _undo_promotion(app: App, route: Route, *, actor: str, reason: str, to: Vers
             break
         previous = to or app.routes.version(release.stable)
         fact, now = RolledBack(by="person", reason=reason, version=previous.digest), app.clock.now()
-        app.ledger.append(
-            release.id, [fact], expected_seq=release.seq, actor=actor, at=now,
-            route=_back_to(route, previous), due_at=now,
-        )  # fmt: skip
-        return release.id
+        change = back_to(route, previous)
+        return release.id, _undo(app, release, fact, change, actor=actor, now=now, alone=alone)
     message = f"prompt {route.prompt} has no earlier version to go back to"
     raise NotFound(message)

@@ -18,6 +18,7 @@ from promptship.numbers import short
 from promptship.prompts.digest import canonical, digest, from_canonical
 from promptship.prompts.load import load
 from promptship.prompts.model import Prompt, RiskClass
+from promptship.release.environment import prompt_of
 from promptship.release.phase import Phase
 from promptship.release.plan import METRIC_PATTERN, Plan
 from promptship.routing.table import Route, Version
@@ -141,7 +142,7 @@ def _at_commit(app: App, prompt: str, name: str, ref: str) -> tuple[Version, Pro
             f"arm {name}: {ref!r} is no version of {prompt} in the ledger (at least 6 characters of its digest, or `stable`) "
             "and no commit"
         ) from None
-    path = find_prompt(app, commit.id, prompt)
+    path = find_prompt(app, commit.id, prompt_of(prompt))
     report = _linted(app, commit.id, path)
     if report.errors:
         first = report.errors[0]
@@ -185,7 +186,7 @@ def _must_not_be_rejected(app: App, prompt: str, name: str, digest_: str) -> boo
 
 def _at(app: App, commit: str, prompt: str) -> Prompt | None:
     try:
-        path = find_prompt(app, commit, prompt)
+        path = find_prompt(app, commit, prompt_of(prompt))
         return load(path, app.repository.tree(commit).read(path)).prompt
     except (ConfigError, NotFound):
         return None  # the commit is gone, or its file can no longer be read: the others say how risky the prompt is
@@ -211,10 +212,10 @@ def _control_first(arms: list[Arm], control: str, route: Route) -> list[Arm]:
 def _must_take_the_same(route: Route, app: App, arms: Sequence[Arm]) -> None:
     """Raises Refused unless every arm takes what callers of the stable version send: else an arm would fail by its callers."""
     assert route.stable is not None  # noqa: S101 - asked before
-    stable = from_canonical(route.prompt, app.routes.version(route.stable).content).variables
+    stable = from_canonical(prompt_of(route.prompt), app.routes.version(route.stable).content).variables
     wanted = {name: variable for name, variable in stable.items() if variable.required}
     for arm in arms:
-        taken = from_canonical(route.prompt, app.routes.version(arm.version).content).variables
+        taken = from_canonical(prompt_of(route.prompt), app.routes.version(arm.version).content).variables
         missing = [
             name for name, one in wanted.items() if name not in taken or taken[name].type is not one.type
         ]
@@ -228,7 +229,7 @@ def _must_take_the_same(route: Route, app: App, arms: Sequence[Arm]) -> None:
 
 def _plan(app: App, route: Route) -> Plan:
     """The prompt's plan at the stable version's commit: it was reviewed, and passed a release."""
-    path = find_prompt(app, route.commit, route.prompt)
+    path = find_prompt(app, route.commit, prompt_of(route.prompt))
     report = _linted(app, route.commit, path)
     if path not in report.plans:
         why = next((one.message for one in report.errors), "see `promptship lint`")

@@ -21,6 +21,7 @@ from promptship.lifecycle.app import App
 from promptship.lifecycle.ending import roll_back_promotion
 from promptship.lifecycle.experiment_looks import is_due, requests_of
 from promptship.lifecycle.experiment_record import take_back
+from promptship.lifecycle.freezes import freeze_of
 from promptship.lifecycle.look import Gate
 from promptship.lifecycle.promotion import stage_of
 from promptship.lifecycle.race import rereading
@@ -35,7 +36,6 @@ ACTOR: Final = "watcher"
 TOPIC: Final = "holdback:"
 LOOKED, ENDED = "looked", "ended"
 _SETTLED_AT_ONCE: Final = 20
-
 
 
 def plan_of(canary: Canary) -> Canary:
@@ -89,7 +89,7 @@ def tend(app: App, prompt: str, *, gate: Gate) -> Verdict | None:
     if standing.release.phase is not Phase.PROMOTED:
         _over(app, route, standing, f"the release is {standing.release.phase}")
         return None
-    if now >= standing.ends_at:
+    if now >= standing.ends_at and freeze_of(app, standing.release) is None:
         _over(app, route, standing, f"its time is over ({duration(standing.canary.holdback_for)})")
         return None
     verdict = _decided(standing) or _look(app, route, standing, now, gate)

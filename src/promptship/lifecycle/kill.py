@@ -20,6 +20,7 @@ from promptship.ports import RouteRecord
 from promptship.prompts.digest import canonical, digest, from_canonical
 from promptship.prompts.load import load
 from promptship.prompts.model import Prompt, Variable
+from promptship.release.environment import prompt_of
 from promptship.release.events import RolledBack
 from promptship.release.phase import OPEN, WATCHED
 from promptship.render.redact import redact
@@ -55,7 +56,7 @@ def name_safe(app: App, prompt: str, file: str, *, ref: str, actor: str) -> str:
     route = app.routes.get(prompt)
     if route is None or route.stable is None:
         raise NotFound(f"prompt {prompt} is not served yet: adopt or release it first")
-    safe = _answering(safe, from_canonical(prompt, app.routes.version(route.stable).content), path)
+    safe = _answering(safe, from_canonical(prompt_of(prompt), app.routes.version(route.stable).content), path)
     version = Version(digest=digest(safe), commit=commit.id, content=canonical(safe))
     app.routes.name_safe(prompt, version, actor=actor, at=app.clock.now())
     return version.digest

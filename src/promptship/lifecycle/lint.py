@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import PurePosixPath
 from typing import Final
 
 from promptship.errors import ConfigError, NotFound
+from promptship.lifecycle.environments import approvers_in, rules_of
+from promptship.lifecycle.lint_together import together_findings
 from promptship.ports import Tree
 from promptship.prompts.lint.catalogue import built_in
 from promptship.prompts.lint.finding import LintFinding, Rule
@@ -20,6 +22,7 @@ from promptship.prompts.lint.suppress import keep, unknown_suppressions
 from promptship.prompts.load import is_prompt_path, load
 from promptship.prompts.model import Loaded
 from promptship.release.lint import INVALID_PLAN, PLAN_RULES, UNKNOWN_SUITE, lint_plan
+from promptship.release.lint_together import TOGETHER_RULES
 from promptship.release.plan import Plan
 from promptship.settings import Settings
 from promptship.settings_file import DEFAULT_PLAN, SETTINGS_FILE, parse_plans, plan_for, plan_line
@@ -37,10 +40,20 @@ DUPLICATE_NAME = Rule(
     summary="Two files hold prompts of the same name: releases and routes go by name.",
 )
 RULES: Final[dict[str, Rule]] = {
-    rule.id: rule for rule in (UNREADABLE, DUPLICATE_NAME, *PROMPT_RULES.values(), *PLAN_RULES.values())
+    rule.id: rule
+    for rule in (
+        UNREADABLE,
+        DUPLICATE_NAME,
+        *PROMPT_RULES.values(),
+        *PLAN_RULES.values(),
+        *TOGETHER_RULES.values(),
+    )
 }
 """Every rule there is, by id."""
 
+_NAMES_MAX: Final = 10_000
+_names: Final[dict[tuple[str, bytes], str | None]] = {}
+"""Names of prompts by path and content, which never change."""
 SUITE_SUFFIXES: Final = (".yaml", ".yml", ".json", ".jsonl")
 
 
@@ -73,6 +86,7 @@ class _Around:
     """Empty: the tree has no settings file."""
     suites: frozenset[str]
     traffic_per_s: float | None
+    route: str
 
 
 def lint_tree(
@@ -83,6 +97,7 @@ def lint_tree(
     paths: Sequence[str] | None = None,
     config: str = SETTINGS_FILE,
     traffic_per_s: float | None = None,
+    route: str = "",
 ) -> LintReport:
     """Lint the prompts of a tree with the plans of the same tree; approvers, models and globs come from `settings`.
 
@@ -93,13 +108,16 @@ def lint_tree(
         paths: files, or directories of prompts, relative to the tree; None: all prompts.
         config: path of the settings file in the tree, where the plans are.
         traffic_per_s: requests per second of the prompts, when known.
+        route: name of the route that is released to: its environment may have another plan; empty: the default environment.
 
     Raises:
         NotFound: a path is not in the tree.
     """
     texts: dict[str, str] = {}
     files = tree.files()
-    around, findings = _around(tree, settings, files, today=today, config=config, traffic_per_s=traffic_per_s)
+    around, findings = _around(
+        tree, settings, files, today=today, config=config, traffic_per_s=traffic_per_s, route=route
+    )
     loaded: dict[str, Loaded] = {}
     plans: dict[str, Plan] = {}
     if around.config_text:
@@ -118,6 +136,7 @@ def lint_tree(
         findings += about_plan
         if plan is not None:
             plans[path] = plan
+    findings += together_findings(tree, settings, loaded, instead=rules_of(settings, route).plan)
     findings += _duplicates(loaded, _named_elsewhere(tree, files, settings, loaded))
     return LintReport(findings=tuple(sorted(set(findings))), loaded=loaded, plans=plans, texts=texts)
 
@@ -137,6 +156,7 @@ def _around(
     today: date,
     config: str,
     traffic_per_s: float | None,
+    route: str,
 ) -> tuple[_Around, list[LintFinding]]:
     findings: list[LintFinding] = []
     plans: dict[str, Plan] | None = dict(settings.plans)
@@ -158,6 +178,7 @@ def _around(
         config_text=text,
         suites=suites,
         traffic_per_s=traffic_per_s,
+        route=route,
     )
     return around, findings
 
@@ -189,15 +210,16 @@ def _plan(loaded: Loaded, text: str, around: _Around) -> tuple[Plan | None, list
     """
     if around.plans is None:
         return None, []
+    settings = around.settings
+    instead = rules_of(settings, around.route).plan
     try:
-        plan = plan_for(loaded.prompt, around.plans, loaded.source)
+        plan = plan_for(loaded.prompt, around.plans, loaded.source, instead=instead)
     except ConfigError as error:
         return None, _as_findings(INVALID_PLAN, error)  # cannot be silenced: there would be no plan to go by
-    name = loaded.prompt.release.get("plan", DEFAULT_PLAN)
+    name = instead or loaded.prompt.release.get("plan", DEFAULT_PLAN)
     own = bool(loaded.prompt.release.keys() - {"plan"}) or not around.config_text
     here = (loaded.source.path, loaded.source.line("release"))
     path, line = here if own else (around.config, plan_line(around.config_text, name))
-    settings = around.settings
     found = lint_plan(
         plan,
         path=path,
@@ -205,7 +227,7 @@ def _plan(loaded: Loaded, text: str, around: _Around) -> tuple[Plan | None, list
         prompt=loaded.prompt.name,
         suites=around.suites,
         feedback_kinds=settings.telemetry.feedback,
-        approvers=settings.approvers_max,
+        approvers=approvers_in(settings, around.route),
         watcher_every_s=settings.watcher.every,
         traffic_per_s=around.traffic_per_s,
         risk=loaded.prompt.risk,
@@ -247,6 +269,22 @@ def _named_elsewhere(
     names: dict[str, str] = {}
     for path in files:
         if path not in loaded and is_prompt_path(path, settings.repository.prompts):
-            with suppress(ConfigError):
-                names.setdefault(load(path, tree.read(path)).prompt.name, path)
+            name = _name_in(path, tree.read(path))
+            if name is not None:
+                names.setdefault(name, path)
     return names
+
+
+def _name_in(path: str, content: bytes) -> str | None:
+    """Name of the prompt in a file; None: it cannot be read. A push of many prompts asks for each of them once per prompt."""
+    key = path, hashlib.sha256(content).digest()
+    if key in _names:
+        return _names[key]
+    try:
+        name = load(path, content).prompt.name
+    except ConfigError:
+        name = None
+    if len(_names) >= _NAMES_MAX:
+        _names.clear()
+    _names[key] = name
+    return name

@@ -11,7 +11,9 @@ from typing import Any, Final
 from promptship.lifecycle.app import App
 from promptship.prompts.lint.catalogue import built_in
 from promptship.prompts.model_names import understood
+from promptship.release.environment import DEFAULT
 from promptship.release.model_changes import earliest
+from promptship.routing.environments import of_environment
 from promptship.settings import Settings
 
 SEEN, ANNOUNCED, ANSWERED, WARNED, GONE = "seen", "announced", "answered", "warned", "gone"
@@ -36,9 +38,9 @@ class Used:
 
 
 def in_use(app: App) -> tuple[Used, ...]:
-    """Models of the versions that production serves as stable, by provider and name."""
+    """Models of the versions that the default environment serves as stable, by provider and name."""
     found: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
-    table = app.routes.table()
+    table = of_environment(app.routes.table(), DEFAULT)
     for prompt, route in table.routes.items():
         if route.stable is None:
             continue

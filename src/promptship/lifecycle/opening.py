@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from promptship.errors import ConfigError, Conflict, IllegalTransition, NotFound
 from promptship.lifecycle.app import App
-from promptship.lifecycle.changes import name_of, prompts_in, what_changed
+from promptship.lifecycle.changes import name_of, what_changed
+from promptship.lifecycle.declared import groups_in, prompts_in
 from promptship.lifecycle.ending import cancel, end
+from promptship.lifecycle.environments import branches, environment_of, rules_of
 from promptship.lifecycle.line import Line
 from promptship.lifecycle.race import rereading
 from promptship.lifecycle.reconcile import nudge
 from promptship.ports import Commit, ReleaseSummary, Tree
 from promptship.prompts.digest import digest
 from promptship.prompts.load import default_name, load
+from promptship.release.environment import Place, parse, route_name
 from promptship.release.events import Requested, Superseded
+from promptship.release.history import Release
 from promptship.release.phase import BEFORE_TRAFFIC, OPEN, Phase
 from promptship.render.redact import redact
 
 PUSHED: Final = "push:"
 """Beginning of the actor of a push, whoever announced it."""
+NUDGED_MAX: Final = 20
+"""Releases of one push whose runs are asked for while somebody waits for the answer; the reconciler finds the others due."""
 _LOOK_BACK: Final = 20
 """Releases of a prompt among which a newer one is looked for."""
 
@@ -54,17 +60,22 @@ class _File:
 
     path: str
     name: str
+    """Of its route: in which environment it is to be released."""
     digest: str | None
     """None: it cannot be read as a prompt."""
+    together: tuple[str, ...] = ()
+    """Names of the other routes of its group."""
 
 
-def open_for_push(app: App, *, before: str, after: str, actor: str) -> tuple[Opened, ...]:
+def open_for_push(app: App, *, before: str, after: str, actor: str, branch: str = "") -> tuple[Opened, ...]:
     """The releases of `take_push`."""
-    return take_push(app, before=before, after=after, actor=actor).opened
+    return take_push(app, before=before, after=after, actor=actor, branch=branch).opened
 
 
-def take_push(app: App, *, before: str, after: str, actor: str) -> Taken:
-    """Open a release for every prompt that changed from commit `before` to `after`.
+def take_push(app: App, *, before: str, after: str, actor: str, branch: str = "") -> Taken:
+    """Open a release for every prompt that changed from commit `before` to `after`, in every environment that the branch feeds.
+
+    `branch`: what was pushed to; empty: `repository.branch`.
 
     A prompt whose suites or plan changed, but not its file, is released when its text is neither what production serves nor was
     rolled back: a rejection by an earlier suite is thereby judged anew. The same holds for every prompt when `before` is all
@@ -77,41 +88,115 @@ def take_push(app: App, *, before: str, after: str, actor: str) -> Taken:
         NotFound: commit `after` is unknown to the repository.
     """
     commit = app.repository.resolve(after)
-    changed = what_changed(app.repository, app.settings, before, commit.id)
-    tree, line = app.repository.tree(commit.id), Line(app.repository, app.settings.repository.branch)
-    files = [_file(tree, path) for path in changed.prompts]
+    branch = branch or app.settings.repository.branch
+    tree, line = app.repository.tree(commit.id), Line(app.repository, branch)
+    taken = [
+        _take_in(app, environment, before=before, commit=commit, actor=actor, tree=tree, line=line)
+        for environment in branches(app.settings).get(branch, ())
+    ]
+    opened = tuple(one for each in taken for one in each.opened)
+    for one in opened[:NUDGED_MAX]:
+        nudge(app, one.release_id)
+    return Taken(
+        opened=opened,
+        as_served=tuple(name for each in taken for name in each.as_served),
+        rolled_back=tuple(name for each in taken for name in each.rolled_back),
+        removed=tuple(dict.fromkeys(name for each in taken for name in each.removed)),
+    )
+
+
+def _take_in(
+    app: App, environment: str, *, before: str, commit: Commit, actor: str, tree: Tree, line: Line
+) -> Taken:
+    """What a push becomes in one environment."""
+    plan = rules_of(app.settings, route_name(Place(environment, ""))).plan
+    changed = what_changed(app.repository, app.settings, before, commit.id, plan=plan)
+    files = [_file(tree, path, environment) for path in changed.prompts]
     as_served, rolled_back = [], []
     for path in changed.judged_anew:
-        file = _file(tree, path)
+        file = _file(tree, path, environment)
         if file.digest is not None and _serves(app, file):
             as_served.append(file.name)
         elif _was_rolled_back(app, file):
             rolled_back.append(file.name)
         else:
             files.append(file)
+    files = _with_groups(app, tree, environment, files)
+    opened = tuple(_open(app, file=file, commit=commit, actor=actor, line=line) for file in files)
     return Taken(
-        opened=tuple(_open(app, file=file, commit=commit, actor=actor, line=line) for file in files),
-        as_served=tuple(as_served),
-        rolled_back=tuple(rolled_back),
-        removed=changed.removed,
+        opened=opened, as_served=tuple(as_served), rolled_back=tuple(rolled_back), removed=changed.removed
     )
 
 
 def open_release(
-    app: App, *, prompt: str, ref: str, actor: str, reason: str = "", again: bool = False
+    app: App,
+    *,
+    prompt: str,
+    ref: str,
+    actor: str,
+    reason: str = "",
+    again: bool = False,
+    environment: str = "",
 ) -> Opened:
-    """Open a release of one prompt (name or path) at a ref by hand.
+    """Open a release of one prompt (name or path) at a ref by hand, in the environment of that name (empty: the default one).
 
     `again` opens a new attempt for a commit whose release ended without a verdict (failed, cancelled, superseded).
 
     Raises:
         NotFound: no such commit, or no prompt of that name in it.
+        ConfigError: no such environment.
         Unavailable: the remote that is mirrored does not answer.
     """
+    there = environment_of(app.settings, environment)
     app.repository.fetch()
     commit = app.repository.resolve(ref)
-    file = _file(app.repository.tree(commit.id), find_prompt(app, commit.id, prompt))
-    return _open(app, file=file, commit=commit, actor=actor, reason=reason, again=again)
+    path = find_prompt(app, commit.id, prompt)
+    return open_at(app, path, commit, environment=there, actor=actor, reason=reason, again=again)
+
+
+def open_at(
+    app: App,
+    path: str,
+    commit: Commit,
+    *,
+    environment: str,
+    actor: str,
+    reason: str,
+    again: bool = False,
+) -> Opened:
+    """Open a release of a prompt's file at a commit, in an environment as places have it; it replaces those opened before it."""
+    tree = app.repository.tree(commit.id)
+    opened = [
+        _open(app, file=file, commit=commit, actor=actor, reason=reason, again=again)
+        for file in _with_groups(app, tree, environment, [_file(tree, path, environment)])
+    ]
+    for one in opened:
+        nudge(app, one.release_id)
+    return opened[0]
+
+
+def open_along(app: App, release: Release, prompt: str) -> str | None:
+    """Release another prompt (as its route is called) of a release's group at the same commit; None: that text is served already.
+
+    Returns a release that has ended where the text has had a verdict of its own: then nothing new is opened.
+
+    Raises:
+        NotFound: the commit has no such prompt.
+    """
+    commit, there = app.repository.resolve(release.commit), parse(prompt)
+    path = find_prompt(app, commit.id, there.prompt)
+    file = _file(app.repository.tree(commit.id), path, there.environment)
+    if file.digest is not None and _serves(app, file):
+        return None
+    stopped = _rolled_back(app, file)
+    if stopped is not None:
+        return stopped
+    group = {release.prompt, *release.together}
+    actor = app.ledger.events(release.id, looks=False)[0].actor
+    file = replace(file, together=tuple(sorted(group - {file.name})))
+    opened = _open(app, file=file, commit=commit, actor=actor, again=True)
+    nudge(app, opened.release_id)
+    return opened.release_id
 
 
 def find_prompt(app: App, commit: str, prompt: str) -> str:
@@ -128,12 +213,12 @@ def find_prompt(app: App, commit: str, prompt: str) -> str:
     return names[prompt]
 
 
-def _file(tree: Tree, path: str) -> _File:
+def _file(tree: Tree, path: str, environment: str) -> _File:
     try:
         prompt = load(path, tree.read(path)).prompt
-        return _File(path, prompt.name, digest(prompt))
+        return _File(path, route_name(Place(environment, prompt.name)), digest(prompt))
     except ConfigError:
-        return _File(path, default_name(path), None)
+        return _File(path, route_name(Place(environment, default_name(path))), None)
 
 
 def _serves(app: App, file: _File) -> bool:
@@ -143,8 +228,35 @@ def _serves(app: App, file: _File) -> bool:
 
 def _was_rolled_back(app: App, file: _File) -> bool:
     """Whether this very text was taken back from production: a suite that changed is no reason to try it there again."""
+    return _rolled_back(app, file) is not None
+
+
+def _rolled_back(app: App, file: _File) -> str | None:
+    """Release whose own verdict took this very text back; not one that followed another of its group."""
     back = app.ledger.summaries(prompt=file.name, phases=frozenset({Phase.ROLLED_BACK}), limit=_LOOK_BACK)
-    return file.digest is not None and any(app.release(one.id).version == file.digest for one in back)
+    releases = (app.release(one.id) for one in back) if file.digest is not None else ()
+    return next((one.id for one in releases if one.version == file.digest and not one.along_with), None)
+
+
+def _with_groups(app: App, tree: Tree, environment: str, files: Sequence[_File]) -> list[_File]:
+    """The files, with what belongs to each; and those of their groups whose text is neither served nor was rolled back."""
+    instead = rules_of(app.settings, route_name(Place(environment, ""))).plan
+    groups = {
+        route_name(Place(environment, name)): frozenset(route_name(Place(environment, one)) for one in group)
+        for name, group in groups_in(tree, app.settings, instead=instead).items()
+    }
+    if not groups:
+        return list(files)
+    found = {file.name: file for file in files}
+    wanted = {one for file in files for one in groups.get(file.name, ())} - found.keys()
+    for path in prompts_in(tree, app.settings) if wanted else ():
+        file = _file(tree, path, environment)
+        if file.name in wanted and not (_serves(app, file) or _was_rolled_back(app, file)):
+            found[file.name] = file
+    return [
+        replace(file, together=tuple(sorted(groups.get(file.name, frozenset()) - {file.name})))
+        for file in found.values()
+    ]
 
 
 def _open(
@@ -159,8 +271,9 @@ def _open(
 ) -> Opened:
     """`line`: the branch that was pushed to; None: somebody asked for just this commit."""
     fact = Requested(
-        prompt=file.name, path=file.path, commit=commit.id, author=commit.author, reason=redact(reason)
-    )
+        prompt=file.name, path=file.path, commit=commit.id, author=commit.author, reason=redact(reason),
+        together=file.together,
+    )  # fmt: skip
     now = app.clock.now()
     release_id, created = app.ledger.open_release(fact, actor=actor, at=now, again=again)
     newer = None if line is None else _newer(app, file.name, commit.id, line)
@@ -175,7 +288,6 @@ def _open(
             _supersede(app, release_id, by=newer)
         else:
             _make_room(app, file, release_id, _older(app, file.name, release_id, commit.id, line))
-    nudge(app, release_id)
     return Opened(release_id, file.name, created)
 
 

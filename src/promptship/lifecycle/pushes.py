@@ -10,7 +10,9 @@ from uuid import uuid4
 
 from promptship.errors import Conflict, NotFound, PromptshipError, Unavailable
 from promptship.lifecycle.app import App
+from promptship.lifecycle.at_once import lint_at_once
 from promptship.lifecycle.changes import is_known
+from promptship.lifecycle.environments import branches
 from promptship.lifecycle.opening import PUSHED, Taken, take_push
 from promptship.lifecycle.reviewing import restart
 
@@ -25,66 +27,82 @@ _WORKS_S: Final = 300.0
 LEASE: Final = "triggers"
 
 
-def receive_push(app: App, *, before: str, after: str) -> Taken:
+def receive_push(app: App, *, before: str, after: str, branch: str = "") -> Taken:
     """Take a push in that somebody announced; its commits are fetched first when the repository mirrors a remote.
+
+    `branch`: what was pushed to; empty: `repository.branch`.
 
     Raises:
         NotFound: commit `after` is not in the repository.
         Unavailable: the remote does not answer.
     """
+    branch = branch or app.settings.repository.branch
     app.repository.fetch()
     author = app.repository.resolve(after).author
-    taken = take_push(app, before=before, after=after, actor=f"{PUSHED}{author}")
+    taken = take_push(app, before=before, after=after, actor=f"{PUSHED}{author}", branch=branch)
+    lint_at_once(app, [one.release_id for one in taken.opened])
     # So that a look does not find it again. Told out of order, the next look goes over it once more, which opens nothing new.
-    if app.settings.repository.poll is not None and seen(app) == before:
-        _keep_seen(app, before=before, after=after)
+    if app.settings.repository.poll is not None and seen(app, branch) == before:
+        _keep_seen(app, branch, before=before, after=after)
     return taken
 
 
 def poll(app: App) -> Taken | None:
-    """Look whether the remote's branch has moved since the last look, and take that in as one push; None: it has not.
+    """Look whether a branch of the remote has moved since the last look, and take that in as one push; None: none has.
 
     At the first look nothing is released: what is there was there before anybody asked for releases of it.
 
     Raises:
         Unavailable: the remote does not answer.
     """
-    branch = app.settings.repository.branch
     app.repository.fetch()
+    moved = [taken for branch in branches(app.settings) if (taken := _look_at(app, branch)) is not None]
+    if not moved:
+        return None
+    return Taken(
+        opened=tuple(one for taken in moved for one in taken.opened),
+        as_served=tuple(one for taken in moved for one in taken.as_served),
+        rolled_back=tuple(one for taken in moved for one in taken.rolled_back),
+        removed=tuple(one for taken in moved for one in taken.removed),
+    )
+
+
+def _look_at(app: App, branch: str) -> Taken | None:
     try:
         head = app.repository.resolve(f"refs/heads/{branch}")
     except NotFound:
         return None  # deleted, or not pushed yet; what is served stays as it is
-    before = seen(app)
+    before = seen(app, branch)
     if before == head.id:
         return None
     taken = None
     if before is not None:
         known = before if is_known(app.repository, before) else "0" * len(head.id)
-        taken = take_push(app, before=known, after=head.id, actor=f"{PUSHED}{head.author}")
-    _keep_seen(app, before=before, after=head.id)
+        taken = take_push(app, before=known, after=head.id, actor=f"{PUSHED}{head.author}", branch=branch)
+        lint_at_once(app, [one.release_id for one in taken.opened])
+    _keep_seen(app, branch, before=before, after=head.id)
     return taken
 
 
-def seen(app: App) -> str | None:
-    """Commit up to which the branch has been taken in; None: nobody has looked yet."""
-    last = app.journal.entries(_topic(app), kind=SEEN, limit=1)
+def seen(app: App, branch: str = "") -> str | None:
+    """Commit up to which a branch (empty: `repository.branch`) has been taken in; None: nobody has looked yet."""
+    last = app.journal.entries(_topic(branch or app.settings.repository.branch), kind=SEEN, limit=1)
     return str(last[-1].data["commit"]) if last else None
 
 
-def _keep_seen(app: App, *, before: str | None, after: str) -> None:
-    entries = app.journal.entries(_topic(app), limit=1)
+def _keep_seen(app: App, branch: str, *, before: str | None, after: str) -> None:
+    entries = app.journal.entries(_topic(branch), limit=1)
     at = entries[-1].seq if entries else -1
     if (str(entries[-1].data["commit"]) if entries else None) != before:
         return
     with suppress(Conflict):  # somebody else took it in at the same time
         app.journal.keep(
-            _topic(app), SEEN, {"commit": after}, actor="flow", at=app.clock.now(), expected_seq=at
+            _topic(branch), SEEN, {"commit": after}, actor="flow", at=app.clock.now(), expected_seq=at
         )
 
 
-def _topic(app: App) -> str:
-    return f"branch:{app.settings.repository.branch}"
+def _topic(branch: str) -> str:
+    return f"branch:{branch}"
 
 
 def start_looking(app: App, stop: threading.Event) -> threading.Thread | None:

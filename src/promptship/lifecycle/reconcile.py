@@ -14,12 +14,15 @@ from promptship.release.phase import OPEN, Phase
 
 _log = logging.getLogger(__name__)
 
+NUDGES_MAX: Final = 25
+"""Runs that are asked for in one turn of the watcher: each is a call of the orchestrator, and canaries wait for the turn's end."""
+
 ACTOR: Final = "prefect"
 """Of a cancel in Prefect: its open-source server does not know who asked."""
 
 
-def nudge(app: App, release_id: str) -> None:
-    """Ask for a flow run of a release, at most once per `watcher.retry_every` and state.
+def nudge(app: App, release_id: str) -> bool:
+    """Ask for a flow run of a release, at most once per `watcher.retry_every` and state; False: it was asked for already.
 
     Never fails because the orchestrator is down: the release stays due and the reconciler asks again.
     """
@@ -28,12 +31,13 @@ def nudge(app: App, release_id: str) -> None:
     asker = uuid4().hex
     ttl_s = app.settings.watcher.retry_every
     if not app.ledger.acquire(f"nudge:{key}", asker, ttl_s=ttl_s, at=app.clock.now()):
-        return
+        return False
     try:
         app.orchestrator.start(release_id, key=f"{key}:{asker[:8]}")
     except Unavailable as error:
         app.ledger.let_go(f"nudge:{key}", asker)
         _log.warning("no run could be started for release %s yet: %s", release_id, error)
+    return True
 
 
 def run_lease(release_id: str) -> str:
@@ -82,12 +86,13 @@ def reconcile(app: App) -> int:
     obey_cancels(app)
     now = app.clock.now()
     due = app.ledger.due(now)
+    asked = 0
     for summary in due:
         try:
             if summary.phase is Phase.AWAITING_APPROVAL:
                 expire(app, summary.id)
-            if _can_move(app, summary):
-                nudge(app, summary.id)
+            if asked < NUDGES_MAX and _can_move(app, summary):
+                asked += nudge(app, summary.id)
         except Unavailable:
             raise  # the ledger itself: the others would fare no better
         except Conflict:

@@ -124,8 +124,8 @@ def _effects(
     except ValidationError:
         return  # said already: the recomputed one differs
     expected = FOLLOWS.get(outcome, ())
-    if release.phase is not Phase.CANARY and outcome is not Outcome.ROLL_BACK:
-        return
+    if outcome is not Outcome.ROLL_BACK and (release.phase is not Phase.CANARY or release.group):
+        return  # a group moves when all of it can, which the ledger of one release does not say
     kind = None if after is None else after.fact.kind
     if expected and kind not in expected:
         yield Difference(
@@ -147,7 +147,13 @@ def _causes(release: Release, event: e.Event, before: e.Event | None) -> Iterato
             wanted = Outcome.ASK
         case _:
             return
-    said = before.fact.verdict if before is not None and isinstance(before.fact, e.Looked) else {}
+    if release.group and not isinstance(event.fact, e.RolledBack):
+        # Written by the look at another of its group: this one must have been ready for it, or the other one undecided.
+        said = release.last_look.verdict if release.last_look is not None else {}
+        if wanted is Outcome.ASK:
+            return
+    else:
+        said = before.fact.verdict if before is not None and isinstance(before.fact, e.Looked) else {}
     try:
         outcome = Verdict.model_validate(said).outcome
     except ValidationError:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 from promptship.errors import Conflict, Unavailable
 from promptship.lifecycle.app import App
@@ -70,7 +71,7 @@ def ask(app: App, *, host: str, number: int, head: str) -> bool:
 def restart(app: App) -> int:
     """Start every review again that has been asked for and is neither done nor moved by anybody; returns how many.
 
-    The runs themselves hold a lease, so a run too many does nothing.
+    A run holds a lease while it lives, so a long review is left alone, and a run too many does nothing.
     """
     now, again = app.clock.now(), 0
     for topic in app.journal.topics(PREFIX, limit=100):
@@ -79,11 +80,20 @@ def restart(app: App) -> int:
         if asked is None or asked.outcome or asked.tries >= TRIES_MAX:
             continue
         pause = timedelta(seconds=app.settings.watcher.retry_every) * 2**asked.tries
-        if now - asked.at < pause or now - asked.at > _GIVE_UP:
+        if now - asked.at < pause or now - asked.at > _GIVE_UP or _is_moved(app, asked):
             continue
         _start(app, asked.host, asked.number, asked.head, tries=asked.tries)
         again += 1
     return again
+
+
+def _is_moved(app: App, asked: Asked) -> bool:
+    """Whether a live run holds the pull request."""
+    name, asker = lease(asked.host, asked.number), uuid4().hex
+    if not app.ledger.acquire(name, asker, ttl_s=0.0, at=app.clock.now()):
+        return True
+    app.ledger.let_go(name, asker)
+    return False
 
 
 def note(app: App, host: str, number: int, kind: str, **data: Any) -> bool:

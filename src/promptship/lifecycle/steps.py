@@ -5,7 +5,7 @@ A step that is not due returns at once where the release stands, so a flow that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,22 +13,24 @@ from typing import Any, Final
 
 from promptship.lifecycle.app import App
 from promptship.lifecycle.ending import end
+from promptship.lifecycle.freezes import LOOK_AGAIN_S, freeze_of
+from promptship.lifecycle.groups import members, write
+from promptship.lifecycle.joining import assemble, nobody_to_ask, questions
 from promptship.lifecycle.lint import lint_tree
 from promptship.lifecycle.promotion import holding
 from promptship.lifecycle.race import rereading
-from promptship.lifecycle.risk import approvers_needed, effective_risk, question_before_traffic
-from promptship.lifecycle.working_hours import opens
-from promptship.numbers import plural
-from promptship.ports import RouteChange
+from promptship.lifecycle.risk import effective_risk
+from promptship.lifecycle.stages import ask_for, begin_stage
+from promptship.ports import Append, RouteChange
 from promptship.prompts.digest import canonical, digest
 from promptship.prompts.lint.finding import LintFinding
 from promptship.release import events as e
 from promptship.release.history import Release
 from promptship.release.phase import OPEN, Phase
 from promptship.release.plan import Plan
-from promptship.release.policy import Experiment
+from promptship.release.together import before_promotion, is_cleared, joining
 from promptship.render.redact import redact
-from promptship.routing.table import Route, Version
+from promptship.routing.table import Version
 
 ACTOR: Final = "flow"
 WAITING: Final = "wait"
@@ -72,11 +74,12 @@ def lint(app: App, release_id: str) -> Standing:
     if not app.ledger.claim(release.prompt, release.id):
         return _wait_for_claim(app, release)
     tree = app.repository.tree(release.commit)
-    report = lint_tree(tree, app.settings, today=app.clock.now().date(), paths=[release.path])
+    today = app.clock.now().date()
+    report = lint_tree(tree, app.settings, today=today, paths=[release.path], route=release.prompt)
     findings = tuple(asdict(finding) for finding in report.findings)
     if report.errors:
         fact = e.Rejected(by="lint", reason=redact(_first_of(report.errors)), findings=findings)
-        _append(app, release, fact, now_due=True)
+        end(app, release, fact, actor=ACTOR)
         return Standing.OVER
     prompt, plan = report.loaded[release.path].prompt, report.plans[release.path]
     version = Version(digest=digest(prompt), commit=release.commit, content=canonical(prompt))
@@ -119,7 +122,8 @@ def record_evaluation(
     if passes:
         _append(app, release, e.Evaluated(stable=stable, verdict=verdict), now_due=True)
         return Standing.GO_ON
-    _append(app, release, e.Rejected(by="regression", reason=redact(because), verdict=verdict), now_due=True)
+    rejected = e.Rejected(by="regression", reason=redact(because), verdict=verdict)
+    end(app, release, rejected, actor=ACTOR)
     return Standing.OVER
 
 
@@ -134,115 +138,152 @@ def evaluated(app: App, release_id: str) -> Standing | None:
 def start_canary(app: App, release_id: str) -> Standing:
     """Give the candidate its first share; the watcher takes it from there. People are asked first where they have to be."""
     release = app.release(release_id)
-    if release.is_paused or (release.phase is not Phase.EVALUATED and not _is_cleared(release)):
+    if release.is_paused or (release.phase is not Phase.EVALUATED and not is_cleared(release)):
         return standing_of(release, beyond=_AFTER_CANARY)
-    assert release.plan is not None and release.version is not None  # noqa: S101, PT018 - the fold sets both at Linted
+    assembled = assemble(app, release)
+    group = assembled.members
+    if not group:
+        return _wait(app, release, assembled.waits) if assembled.waits else Standing.OVER
+    standing = _in_the_way(app, release, group)
+    if standing is not None:
+        return standing
+    asked = {} if release.group or is_cleared(release) else questions(app, group)
+    if asked:
+        return _ask_first(app, release, group, asked)
+    standing = _stale(app, group, "stable changed before the canary began") or _frozen(app, release, group)
+    if standing is not None:
+        return standing
+    now, ids = app.clock.now(), joining(one.id for one in group)
+    salt = ids[0]
+    appends = [_begun(app, one, _joined(one, ids), salt=salt, now=now) for one in group]
+    write(app, appends, actor=ACTOR, at=now)
+    return Standing.PARKED
+
+
+def _begun(app: App, release: Release, joined: Sequence[e.Fact], *, salt: str, now: datetime) -> Append:
+    """The first stage of one release, whose route has its own stable version."""
     route = app.routes.get(release.prompt)
-    if route is not None and route.killed is not None:
-        _append(app, release, e.Cancelled(reason=SWITCHED_OFF), now_due=True)
-        return Standing.OVER
-    if route is not None and route.split is not None and route.split.arms:
-        return _wait_for_experiment(app, release, route.split.release_id)
-    asked = question_before_traffic(release, route)
-    if asked is not None and not _is_cleared(release):
-        return _ask_first(app, release, *asked)
-    if route is None or route.stable is None or route.stable != release.stable:
-        reason = "stable changed before the canary began; release this commit again"
-        _append(app, release, e.Cancelled(reason=reason), now_due=True)
-        return Standing.OVER
-    now = app.clock.now()
-    fact, change = begin_stage(release, release.plan, route, 0, stable=route.stable, salt=release.id, now=now)
-    app.ledger.append(release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=now, route=change)
+    assert release.plan is not None and route is not None and route.stable is not None  # noqa: S101, PT018 - see `_stale`
+    fact, change = begin_stage(release, release.plan, route, 0, stable=route.stable, salt=salt, now=now)
+    return Append(release_id=release.id, facts=[*joined, fact], expected_seq=release.seq, route=change)
+
+
+def _joined(release: Release, ids: tuple[str, ...]) -> list[e.Fact]:
+    """What is said once before the first move that a release makes with others."""
+    return [] if release.group or len(ids) == 1 else [e.Joined(releases=ids)]
+
+
+def _in_the_way(app: App, release: Release, group: Sequence[Release]) -> Standing | None:
+    """The kill switch ends a release, an experiment of its prompt keeps it waiting; None: neither, for any of the group."""
+    for one in group:
+        route = app.routes.get(one.prompt)
+        if route is not None and route.killed is not None:
+            end(app, one, e.Cancelled(reason=SWITCHED_OFF), actor=ACTOR)
+            return Standing.OVER
+        if route is not None and route.split is not None and route.split.arms:
+            return _wait_for_experiment(app, release, one.prompt, route.split.release_id)
+    return None
+
+
+def _stale(app: App, group: Sequence[Release], why: str) -> Standing | None:
+    """What was judged against another stable version than the one that serves now ends."""
+    for one in group:
+        route = app.routes.get(one.prompt)
+        if (route.stable if route else None) != one.stable:
+            end(app, one, e.Cancelled(reason=f"{why}; release this commit again"), actor=ACTOR)
+            return Standing.OVER
+    return None
+
+
+def _frozen(app: App, release: Release, group: Sequence[Release]) -> Standing | None:
+    freezes = (freeze_of(app, one) for one in group)
+    freeze = next((one for one in freezes if one is not None), None)
+    return None if freeze is None else _wait_for_thaw(app, release, freeze)
+
+
+def _wait(app: App, release: Release, reason: str) -> Standing:
+    """Wait for another release. Whoever moves that one moves this one; it looks now and then, too."""
+    now, pause = app.clock.now(), timedelta(seconds=EXPERIMENT_PAUSE_S)
+    fact = e.Stumbled(step=WAITING, reason=reason)
+    (last,) = app.ledger.events(release.id, looks=False)[-1:]
+    if last.fact != fact or now >= last.at + pause:
+        app.ledger.append(
+            release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=now, due_at=now + pause
+        )
     return Standing.PARKED
 
 
-def _wait_for_experiment(app: App, release: Release, experiment_id: str) -> Standing:
+def _wait_for_thaw(app: App, release: Release, freeze: e.Frozen) -> Standing:
+    """No more traffic in a freeze. It goes on by itself when it ends; whoever ends one without an end wakes the release."""
+    now = app.clock.now()
+    due_at = freeze.until or now + timedelta(seconds=LOOK_AGAIN_S)
+    app.ledger.append(release.id, [freeze], expected_seq=release.seq, actor=ACTOR, at=now, due_at=due_at)
+    return Standing.PARKED
+
+
+def _wait_for_experiment(app: App, release: Release, prompt: str, experiment_id: str) -> Standing:
     """A canary and an experiment of one prompt exclude each other. The experiment's end wakes the release; it looks now and then, too."""
+    whose = "this prompt" if prompt == release.prompt else prompt
     reason = (
-        f"waits for experiment {experiment_id} of this prompt: a canary and an experiment exclude each other; "
-        f"to go on now: `promptship experiment stop {release.prompt}`"
+        f"waits for experiment {experiment_id} of {whose}: a canary and an experiment exclude each other; "
+        f"to go on now: `promptship experiment stop {prompt}`"
     )
-    now = app.clock.now()
-    app.ledger.append(
-        release.id, [e.Stumbled(step=WAITING, reason=reason)], expected_seq=release.seq, actor=ACTOR, at=now,
-        due_at=now + timedelta(seconds=EXPERIMENT_PAUSE_S),
-    )  # fmt: skip
-    return Standing.PARKED
+    return _wait(app, release, reason)
 
 
-def _is_cleared(release: Release) -> bool:
-    """Whether people have agreed to the first stage, which has not begun."""
-    return release.phase is Phase.APPROVED and release.question == "traffic"
-
-
-def _ask_first(app: App, release: Release, question: str, reason: str) -> Standing:
+def _ask_first(
+    app: App, release: Release, group: Sequence[Release], asked: Mapping[str, tuple[str, str]]
+) -> Standing:
     """Ask before any traffic; a question that nobody could answer is the end."""
-    needed, there = approvers_needed(release, question), app.settings.approvers_max
-    if there >= needed:
-        _append(app, release, ask_for(app, release, question, reason), now_due=True)
-        return Standing.GO_ON
-    advice = "add [[approvers]]"
-    if question == "first":
-        advice += ", or make what production serves already stable with `promptship adopt`"
-    configured = "nobody is" if there == 0 else f"only {there} of them {'is' if there == 1 else 'are'}"
-    fact = e.Failed(
-        reason=f"{reason}; {plural(needed, 'approver')} must agree and {configured} configured; {advice}"
-    )
-    _append(app, release, fact, now_due=True)
-    return Standing.OVER
-
-
-def begin_stage(
-    release: Release, plan: Plan, route: Route, number: int, *, stable: str, salt: str, now: datetime
-) -> tuple[e.StageStarted, RouteChange]:
-    """What gives the candidate the share of a stage: the fact, and the route change that goes with it, under a fresh lease."""
-    share = plan.canary.stages[number].share
-    change = RouteChange(
-        prompt=release.prompt, expected_revision=route.revision, stable=stable, commit=route.commit,
-        release_id=release.id, candidate=release.version, stage=number, share=share, salt=salt,
-        lease_until=now + timedelta(seconds=plan.canary.lease),
-        policy=None if plan.experiment == Experiment() else plan.experiment,
-    )  # fmt: skip
-    return e.StageStarted(stage=number, share=share, salt=salt, stable=stable), change
-
-
-def ask_for(app: App, release: Release, question: Any, reason: str) -> e.ApprovalRequested:
-    """The approval request this release's plan asks for."""
-    assert release.plan is not None  # noqa: S101 - set at Linted
-    # Nobody is asked outside working hours: the time to answer begins with them.
-    asked_at = opens(app.settings.approval.working_hours, app.clock.now())
-    expires_at = asked_at + timedelta(seconds=release.plan.approval.expires)
-    return e.ApprovalRequested(
-        question=question, required=approvers_needed(release, question), expires_at=expires_at,
-        reason=redact(reason),
-    )  # fmt: skip
+    for one in group:
+        problem = nobody_to_ask(app, one, *asked[one.id]) if one.id in asked else ""
+        if problem:
+            end(app, one, e.Failed(reason=problem), actor=ACTOR)
+            return Standing.OVER
+    now, ids = app.clock.now(), joining(one.id for one in group)
+    appends = []
+    for one in group:
+        questioned = [ask_for(app, one, *asked[one.id])] if one.id in asked else []
+        facts = [*_joined(one, ids), *questioned]
+        due_at = now if questioned else None
+        appends.append(Append(release_id=one.id, facts=facts, expected_seq=one.seq, due_at=due_at))
+    write(app, appends, actor=ACTOR, at=now)
+    return Standing.GO_ON if release.id in asked else Standing.PARKED
 
 
 @rereading
 def promote(app: App, release_id: str) -> Standing:
     """Make the candidate stable, in the transaction that says so; what was judged against another stable is cancelled."""
     release = app.release(release_id)
-    if release.phase is not Phase.APPROVED or release.is_paused or _is_cleared(release):
+    if release.phase is not Phase.APPROVED or release.is_paused or is_cleared(release):
         return standing_of(release, beyond=frozenset())
+    group = members(app, release)
+    waits = before_promotion(group)
+    if waits:
+        return _wait(app, release, waits)
+    standing = (
+        _in_the_way(app, release, group)
+        or _stale(app, group, "stable changed after the evidence was taken")
+        or _frozen(app, release, group)
+    )
+    if standing is not None:
+        return standing
+    now = app.clock.now()
+    write(app, [_promoted(app, one, now=now) for one in group], actor=ACTOR, at=now)
+    return Standing.OVER
+
+
+def _promoted(app: App, release: Release, *, now: datetime) -> Append:
+    """The promotion of one release, due at once: if this process dies right here, the reconciler goes on."""
     assert release.version is not None  # noqa: S101 - set at Linted
     route = app.routes.get(release.prompt)
-    if route is not None and route.killed is not None:
-        end(app, release, e.Cancelled(reason=SWITCHED_OFF), actor=ACTOR)
-        return Standing.OVER
-    if route is not None and route.split is not None and route.split.arms:
-        return _wait_for_experiment(app, release, route.split.release_id)
-    if (route.stable if route else None) != release.stable:
-        reason = "stable changed after the evidence was taken; release this commit again"
-        end(app, release, e.Cancelled(reason=reason), actor=ACTOR)
-        return Standing.OVER
     change = RouteChange(
         prompt=release.prompt, expected_revision=route.revision if route else 0,
         stable=release.version, commit=release.commit,
     )  # fmt: skip
     change = holding(app, release, route, change)
     fact = e.Promoted(version=release.version, previous=route.stable if route else None)
-    _append(app, release, fact, now_due=True, route=change)
-    return Standing.OVER
+    return Append(release_id=release.id, facts=[fact], expected_seq=release.seq, route=change, due_at=now)
 
 
 def _append(

@@ -7,6 +7,7 @@ from typing import Final
 
 from promptship.errors import ConfigError, InvalidVariables, NotFound, PromptshipError, Refused, Unavailable
 from promptship.lifecycle.app import App
+from promptship.lifecycle.ending import end
 from promptship.lifecycle.race import rereading
 from promptship.lifecycle.steps import ACTOR, DEFAULT_GIVE_UP_S, WAITING, Standing
 from promptship.release import events as e
@@ -34,7 +35,7 @@ def stumble(app: App, release_id: str, *, step: str, error: Exception) -> Standi
     reason = _reason(error)
     if release.phase in BEFORE_TRAFFIC and (isinstance(error, FINAL) or _too_long(app, release, now)):
         fact: e.Fact = e.Failed(reason=f"{step}: {reason}")
-        app.ledger.append(release.id, [fact], expected_seq=release.seq, actor=ACTOR, at=now, due_at=now)
+        end(app, release, fact, actor=ACTOR)
         return Standing.OVER
     due_at = now + _pause(app, error)
     if release.phase is Phase.AWAITING_APPROVAL and release.expires_at is not None:

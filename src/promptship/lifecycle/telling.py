@@ -12,6 +12,8 @@ from typing import Final
 from promptship.errors import PromptshipError, Unavailable
 from promptship.lifecycle.app import App
 from promptship.lifecycle.cards import page_of, question_card, settled_card
+from promptship.lifecycle.groups import fellows
+from promptship.lifecycle.onward import pass_on
 from promptship.lifecycle.race import rereading
 from promptship.lifecycle.reconcile import nudge
 from promptship.lifecycle.steps import ACTOR, WAITING, Standing, standing_of
@@ -136,7 +138,7 @@ def _note_escalated(app: App, release_id: str, fact: e.Escalated) -> None:
 
 
 def conclude(app: App, release_id: str) -> Phase:
-    """Wake the next release of the prompt and tell how this one ended. Open releases are left alone.
+    """Wake the next release of the prompt, pass a promotion on, and tell how it ended. Open releases are left alone.
 
     Raises:
         Unavailable: nobody could be told yet; the release stays due.
@@ -147,6 +149,11 @@ def conclude(app: App, release_id: str) -> Phase:
     # The next one does not wait until Slack is up again.
     for waiting in app.ledger.summaries(prompt=release.prompt, phases=frozenset({Phase.REQUESTED})):
         nudge(app, waiting.id)
+    # Nor does one that waited for what this release turned out not to change.
+    for waits in fellows(app, release):
+        if waits.phase is Phase.EVALUATED:
+            nudge(app, waits.id)
+    pass_on(app, release)
     _tell(app, release)
     _note_told(app, release)
     return release.phase

@@ -41,6 +41,18 @@ class AuditReport:
     """sha256 over all chain heads in order of release id: anchor it outside, a chain alone cannot show a cut tail."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """What `Ledger.append_all` adds to one of several releases; the same meaning as in `Ledger.append`."""
+
+    release_id: str
+    facts: Sequence[Fact]
+    expected_seq: int
+    route: RouteChange | None = None
+    due_at: datetime | None = None
+    keep_due: bool = False
+
+
 class Ledger(Protocol):
     """The only way release state is read or written. Append-only, hash-chained per release, one transaction per append."""
 
@@ -79,6 +91,16 @@ class Ledger(Protocol):
             Conflict: the release or the route moved since it was read; nothing was written.
             IllegalTransition: the facts do not fit the phase.
             NotFound: no such release.
+        """
+        ...
+
+    def append_all(self, appends: Sequence[Append], *, actor: str, at: datetime) -> None:
+        """Append to several releases in one transaction: all of it is written, or nothing. Readers see all or nothing, too.
+
+        Errors as `append`, of any of them.
+
+        Raises:
+            IllegalTransition: a release, or a prompt's route, occurs twice.
         """
         ...
 

@@ -25,6 +25,8 @@ class Requested(_Event):
     author: str
     """Commit author's e-mail, lower case: compared with approvers when the plan says `not_author`."""
     reason: str = ""
+    together: tuple[str, ...] = ()
+    """The other prompts of its group at this commit: what of them is not served yet goes together with it, or nothing does."""
 
 
 class Linted(_Event):
@@ -54,6 +56,14 @@ class Rejected(_Event):
     reason: str
     findings: tuple[dict[str, Any], ...] = ()
     verdict: dict[str, Any] | None = None
+
+
+class Joined(_Event):
+    """All releases of the group have passed their suites: from here on they move together, and end together."""
+
+    kind: Literal["joined"] = "joined"
+    releases: tuple[str, ...]
+    """Ids of all of them, this one too, in order. The first is the salt of their canary: a unit is in all of them or in none."""
 
 
 class StageStarted(_Event):
@@ -154,6 +164,8 @@ class RolledBack(_Event):
     version: str | None
     """Digest that serves now."""
     verdict: dict[str, Any] | None = None
+    along_with: str = ""
+    """Release of its group whose rollback this one follows; empty: its own."""
 
 
 class Superseded(_Event):
@@ -168,6 +180,8 @@ class Cancelled(_Event):
 
     kind: Literal["cancelled"] = "cancelled"
     reason: str
+    along_with: str = ""
+    """Release of its group whose end this one follows; empty: none. It has no verdict of its own then."""
 
 
 class Failed(_Event):
@@ -199,6 +213,24 @@ class Resumed(_Event):
     reason: str = ""
 
 
+class Frozen(_Event):
+    """A freeze keeps it from getting more traffic. It stands where it is, and goes on by itself afterwards."""
+
+    kind: Literal["frozen"] = "frozen"
+    reason: str
+    """Which freeze, and why there is one."""
+    until: datetime | None
+    """None: until somebody ends the freeze."""
+
+
+class FreezeOverridden(_Event):
+    """An approver let this release go on in freezes, those of now and later ones."""
+
+    kind: Literal["freeze_overridden"] = "freeze_overridden"
+    approver: str
+    reason: str
+
+
 class Concluded(_Event):
     """The ending was told (cards edited, channels told, report shown); nothing is left to do."""
 
@@ -210,6 +242,7 @@ Fact = Annotated[
     | Linted
     | Evaluated
     | Rejected
+    | Joined
     | StageStarted
     | Looked
     | ApprovalRequested
@@ -226,6 +259,8 @@ Fact = Annotated[
     | Stumbled
     | Paused
     | Resumed
+    | Frozen
+    | FreezeOverridden
     | Concluded,
     Field(discriminator="kind"),
 ]
@@ -237,6 +272,7 @@ PHASE_AFTER: dict[str, Phase | None] = {
     "linted": Phase.LINTED,
     "evaluated": Phase.EVALUATED,
     "rejected": Phase.REJECTED,
+    "joined": None,
     "stage_started": Phase.CANARY,
     "looked": None,
     "approval_requested": Phase.AWAITING_APPROVAL,
@@ -253,6 +289,8 @@ PHASE_AFTER: dict[str, Phase | None] = {
     "stumbled": None,
     "paused": None,
     "resumed": None,
+    "frozen": None,
+    "freeze_overridden": None,
     "concluded": None,
 }
 """Phase a fact leads to; None: it stays where it is."""

@@ -26,6 +26,10 @@ class Release:
     opened_at: datetime
     moved_at: datetime
     """When the phase (or the stage) last changed."""
+    together: tuple[str, ...] = ()
+    """See `Requested.together`."""
+    group: tuple[str, ...] = ()
+    """Ids of the releases that move with it, its own too; empty: it moves alone, or they have not joined yet."""
     version: str | None = None
     plan: Plan | None = None
     risk: str = "low"
@@ -53,11 +57,17 @@ class Release:
     reason: str = ""
     """Why it ended, why people are asked, or, before its canary, why the last step stumbled."""
     ended_at: datetime | None = None
+    along_with: str = ""
+    """Release of its group whose end this one followed; empty: it ended by itself."""
     paused_at: datetime | None = None
     """Since when it stands still; None: it does not."""
     paused_by: str = ""
     """Actor of the pause, `person:<name>`."""
     pause_reason: str = ""
+    freeze: e.Frozen | None = None
+    """The freeze that it met last and has not left behind since."""
+    through_freezes: str = ""
+    """Approver who let it go on in freezes; empty: nobody has."""
 
     @property
     def is_open(self) -> bool:
@@ -77,7 +87,7 @@ def _opened(event: e.Event) -> Release:
         raise NotFound(message)
     return Release(
         id=event.release_id, seq=event.seq, phase=Phase.REQUESTED, prompt=fact.prompt, path=fact.path, commit=fact.commit,
-        author=fact.author, opened_at=event.at, moved_at=event.at, reason=fact.reason,
+        author=fact.author, opened_at=event.at, moved_at=event.at, reason=fact.reason, together=fact.together,
     )  # fmt: skip
 
 
@@ -92,6 +102,8 @@ def advance(release: Release, event: e.Event) -> Release:
         phase = step(release.phase, to)
         ended = None if phase in OPEN else event.at
         release = replace(release, phase=phase, moved_at=event.at, ended_at=ended)
+        if to is not Phase.APPROVED and to is not Phase.AWAITING_APPROVAL:
+            release = replace(release, freeze=None)  # it got its traffic, or is over
     return replace(_learn(release, event), seq=event.seq)
 
 
@@ -101,6 +113,8 @@ def _learn(release: Release, event: e.Event) -> Release:  # one arm per kind of 
             return replace(release, version=version, plan=Plan.model_validate(plan), risk=risk, reason="")
         case e.Evaluated(stable=stable, verdict=verdict):
             return replace(release, stable=stable, suite_verdict=verdict, reason="")
+        case e.Joined(releases=releases):
+            return replace(release, group=releases, reason="")
         case e.StageStarted(stage=stage, share=share, salt=salt, stable=stable):
             return replace(
                 release, stage=stage, share=share, salt=salt, stable=stable, stage_started_at=event.at, reason=""
@@ -122,7 +136,9 @@ def _learn(release: Release, event: e.Event) -> Release:  # one arm per kind of 
             return replace(release, approvers=approvers)
         case e.Rejected(reason=reason, verdict=verdict):
             return replace(release, reason=reason, suite_verdict=verdict or release.suite_verdict)
-        case e.RolledBack(reason=reason) | e.Cancelled(reason=reason) | e.Failed(reason=reason):
+        case e.RolledBack(reason=reason, along_with=other) | e.Cancelled(reason=reason, along_with=other):
+            return replace(release, reason=reason, share=0.0, along_with=other)
+        case e.Failed(reason=reason):
             return replace(release, reason=reason, share=0.0)
         case e.Stumbled(reason=reason) if release.phase in BEFORE_TRAFFIC:
             # Later the reason says why people are asked, or how it ended: that must not be lost.
@@ -131,6 +147,10 @@ def _learn(release: Release, event: e.Event) -> Release:  # one arm per kind of 
             return replace(release, paused_at=event.at, paused_by=event.actor, pause_reason=reason)
         case e.Resumed() if release.paused_at is not None:
             return _resumed(release, event.at - release.paused_at)
+        case e.Frozen() as freeze:
+            return replace(release, freeze=freeze)
+        case e.FreezeOverridden(approver=approver):
+            return replace(release, freeze=None, through_freezes=approver)
         case e.Superseded(by_release=newer):
             return replace(release, reason=f"superseded by {newer}")
         case e.Promoted():

@@ -12,11 +12,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from promptship.prompts.model import NAME_PATTERN
 from promptship.release.duration import Duration
 from promptship.release.online import Online
 from promptship.release.policy import Experiment
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+PromptName = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 class _Plan(BaseModel):
@@ -170,6 +172,8 @@ class Plan(_Plan):
     approval: Approval = Approval()
     online: Online = Online()
     experiment: Experiment = Experiment()
+    together: Annotated[tuple[PromptName, ...], Field(max_length=19)] = ()
+    """Other prompts that must change together with this one. What is named from either side, or over others, is one group."""
     on_newer: Literal["wait", "cancel"] = "wait"
     """A newer push while this canary runs: `wait` for its end, or `cancel` it. One without traffic is always superseded."""
     give_up_after: Duration = 3600.0

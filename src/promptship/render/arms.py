@@ -58,6 +58,11 @@ def about(found: ArmsFound) -> list[str]:
             f"{percent(found.alpha_each)} of the error, by arms and metrics (Bonferroni). They assume an effect that stays the same; "
             "where none fits, that is said."
         )
+    if any(one.dropped for one in found.arms):
+        lines.append(
+            "An arm may be dropped before its interval leaves 0: dropping asks one question, the intervals ask two sides of all. In the "
+            "reason `candidate` is the arm, and `stable` the control."
+        )
     if found.ratio_e_value is not None:
         wrong = found.ratio_e_value >= found.ratio_threshold
         lines.append(

@@ -10,7 +10,7 @@ from promptship.prompts.model import RiskClass
 from promptship.release.history import Release
 from promptship.release.phase import Phase
 from promptship.render.costs import cost_and_latency
-from promptship.render.facts import PHASE_WORDS
+from promptship.render.facts import PHASE_WORDS, freeze_words
 from promptship.render.policy import policy_words
 from promptship.render.redact import redact
 from promptship.render.suite import suite_lines
@@ -88,6 +88,8 @@ def _lines(release: Release) -> list[str]:
     lines += [_field("Cost per answer", cost), _field("Latency", latency)]
     if release.phase is Phase.AWAITING_APPROVAL:
         lines += _asks(release)
+    if release.freeze is not None and release.is_open:
+        lines.append(_field("Frozen", freeze_words(release.freeze)))
     if release.approvers:
         lines.append(_field("Approved by", ", ".join(release.approvers)))
     lines.append(_field("Release", release.id))
@@ -130,9 +132,8 @@ def _outcome(release: Release) -> str:
     after = ""
     if release.ended_at is not None:
         after = f" after {duration((release.ended_at - release.opened_at).total_seconds())}"
-    who = (
-        f" by {', '.join(release.approvers)}" if release.phase is Phase.APPROVED and release.approvers else ""
-    )
+    agreed = release.phase in {Phase.APPROVED, Phase.PROMOTED} and release.approvers
+    who = f" by {', '.join(release.approvers)}" if agreed else ""
     because = (
         f": {clipped(release.reason, _REASON_LENGTH_MAX)}" if release.reason and not release.is_open else ""
     )

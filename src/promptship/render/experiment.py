@@ -90,12 +90,14 @@ def _value(metric: str, value: float) -> str:
 
 def _absolute(metric: str, interval: Interval) -> str:
     def shown(value: float) -> str:
-        if not is_mean(metric):
-            return points(value).removesuffix(" points")
-        return ("+" if value >= 0 else "-") + in_unit(metric, abs(value)).removesuffix(" tokens")
+        if is_mean(metric):
+            told = ("+" if value >= 0 else "-") + in_unit(metric, abs(value)).removesuffix(" tokens")
+        else:
+            told = points(value).removesuffix(" points")
+        return "0" if told in {"+0", "-0", "+$0"} else told
 
     unit = " points" if not is_mean(metric) else ""
-    return _interval(interval, shown) + unit
+    return _interval(interval, shown, unit)
 
 
 def relative(interval: Interval) -> str:
@@ -105,18 +107,27 @@ def relative(interval: Interval) -> str:
 
 def signed(value: float) -> str:
     """A relative difference with its sign."""
-    return f"{'-' if value < 0 else '+'}{percent(abs(round(value, 3)))}"
+    told = percent(abs(round(value, 3)))
+    return told if told == "0%" else f"{'-' if value < 0 else '+'}{told}"
 
 
-def _interval(interval: Interval, shown: object) -> str:
+def _interval(interval: Interval, shown: object, unit: str = "") -> str:
+    """`+1.2 (-0.5 to +3) points`; an end that nothing bounds yet is said in words."""
     assert callable(shown)  # noqa: S101
     if interval.estimate is None:
         return NOT_MEASURED
+    estimate = shown(interval.estimate)
     if interval.empty:
-        return f"{shown(interval.estimate)} (no single effect fits)"
-    low = "less" if interval.low is None else shown(interval.low)
-    high = "more" if interval.high is None else shown(interval.high)
-    return f"{shown(interval.estimate)} ({low} to {high})"
+        return f"{estimate}{unit} (no single effect fits)"
+    match interval.low, interval.high:
+        case None, None:
+            return f"{estimate}{unit} (too few to bound)"
+        case low, None:
+            return f"{estimate} ({shown(low)} or more){unit}"
+        case None, high:
+            return f"{estimate} ({shown(high)} or less){unit}"
+        case low, high:
+            return f"{estimate} ({shown(low)} to {shown(high)}){unit}"
 
 
 def says(one: MetricEffect, effect: Effect) -> str:

@@ -33,6 +33,8 @@ def _said(fact: e.Fact) -> str:  # one arm per kind of fact
             return "evaluated: " + " | ".join(suite_lines(verdict))
         case e.Rejected(by=by, reason=reason):
             return f"rejected by {by}: {reason}"
+        case e.Joined(releases=releases):
+            return "goes together with " + ", ".join(one for one in releases if one) + " from here on"
         case e.StageStarted(stage=stage, share=share):
             return f"stage {stage + 1} started: {percent(share)} of traffic"
         case e.Looked():
@@ -70,10 +72,20 @@ def _ended(fact: e.Fact) -> str:
             return "paused: nothing advances until it is resumed" + _because(reason)
         case e.Resumed(reason=reason):
             return "resumed" + _because(reason)
+        case e.Frozen():
+            return freeze_words(fact)
+        case e.FreezeOverridden(approver=approver, reason=reason):
+            return f"{approver} let it go on in freezes" + _because(reason)
         case e.Stumbled(step=step, reason=reason):
             return f"waiting in {step}: {reason}"
         case _:
             return fact.kind.replace("_", " ")
+
+
+def freeze_words(freeze: e.Frozen) -> str:
+    """`no more traffic until 2027-01-07 08:00 UTC: freeze christmas: nobody is there`."""
+    until = f"until {moment(freeze.until)}" if freeze.until is not None else "until the freeze is ended"
+    return f"no more traffic {until}: {freeze.reason}"
 
 
 def _looked(fact: e.Looked) -> str:

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Final
 
-from promptship.canary.planner import Answer, Change, Fate, Forecast, Spread, StageForecast, Undecided
+from promptship.canary.planner import (
+    Answer,
+    Change,
+    Fate,
+    Forecast,
+    Spread,
+    StageForecast,
+    Stopped,
+    Undecided,
+)
 from promptship.numbers import count, duration, percent
 from promptship.release.plan import Canary
 from promptship.render.table import aligned, markdown
@@ -66,6 +75,7 @@ def in_words(canary: Canary, forecast: Forecast) -> list[str]:
         first = f"An unchanged prompt hardly ever passes the canary: {_chance(same.passes)} of releases."
     ends = f"By chance it is rolled back in {_chance(same.rolled_back)}, and in {_chance(same.asked)} a person has to decide."
     lines = [f"{first} {ends}"]
+    lines += [_stopped(one) for one in forecast.stopped]
     lines += [undecided_in_words(canary, one) for one in forecast.undecided]
     if len(forecast.undecided) > 1:
         lines.append(
@@ -96,6 +106,16 @@ def undecided_in_words(canary: Canary, one: Undecided) -> str:
     if not changes:
         return f"{begin}{why}. Nothing small helps: take fewer stages, or `prove = false` for {one.metric}, which still rolls back."
     return f"{begin}{why}. Any one of these would do: {'; '.join(changes)}."
+
+
+def _stopped(one: Stopped) -> str:
+    """The warning of a hard stop that stable would reach as well."""
+    soon = f", about {_whole(one.stop_at / one.rate)} of the candidate's answers" if one.rate else ""
+    return (
+        f"WARNING: an unchanged prompt is stopped by {one.metric} in {_chance(one.chance)} of releases: stable has {percent(one.rate)} of "
+        f"these itself, and `stop_at = {one.stop_at}` counts without comparing: it ends a release after {count(one.stop_at)}"
+        f"{soon}. Raise it, or leave it out: harm still rolls back."
+    )
 
 
 def _change(change: Change, one: Undecided) -> str:

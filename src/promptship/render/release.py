@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from promptship.numbers import clock, duration, moment, percent, plural, short
 from promptship.ports import ReleaseSummary
 from promptship.release.events import Event, Linted, Looked, Rejected
 from promptship.release.history import Release
 from promptship.release.phase import Phase
-from promptship.render.facts import PHASE_WORDS, fact_line
+from promptship.render.facts import PHASE_WORDS, fact_line, freeze_words
 from promptship.render.suite import case_lines, suite_lines
 from promptship.render.table import aligned, clipped, one_line
 from promptship.render.verdict import verdict_from, verdict_lines
 
+NOBODY: Final[Mapping[str, Sequence[str]]] = {}
 LIST_HEADER = ("release", "prompt", "phase", "commit", "author", "opened", "moved")
 
 
-def release_text(release: Release, events: Sequence[Event]) -> str:
-    """Everything a person needs about one release: where it stands and why, the evidence, the timeline."""
-    lines = [title(release), *_facts(release)]
+def release_text(release: Release, events: Sequence[Event], group: tuple[str, str] = ("", "")) -> str:
+    """Everything a person needs about one release: where it stands and why, the evidence, the timeline.
+
+    `group`, in words: the releases that go with it, and what of them it waits for.
+    """
+    lines = [title(release), *_facts(release, *group)]
     notes = _lint_lines(events)
     if notes:
         lines += ["", "lint", *(f"  {line}" for line in notes)]
@@ -58,7 +63,7 @@ def title(release: Release) -> str:
 def standing(release: Release) -> str:
     """The phase in capitals with where in the canary it stands or stood."""
     words = PHASE_WORDS[release.phase].upper()
-    held = ", PAUSED" if release.is_paused else ""
+    held = ", PAUSED" if release.is_paused else ", FROZEN" if release.freeze is not None else ""
     if release.stage is None or release.phase is Phase.PROMOTED:
         return words + held
     share = release.share or _planned_share(release)
@@ -84,25 +89,45 @@ def timeline_rows(events: Sequence[Event]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def release_list(summaries: Sequence[ReleaseSummary], now: datetime) -> str:
-    """The list, newest first as it came."""
+def release_list(
+    summaries: Sequence[ReleaseSummary],
+    now: datetime,
+    *,
+    frozen: Collection[str] = (),
+    companions: Mapping[str, Sequence[str]] = NOBODY,
+) -> str:
+    """The list, newest first as it came.
+
+    `frozen`: ids of those that a freeze keeps from more traffic; `companions`: by id, the prompts that go together with it.
+    """
     if not summaries:
         return "no releases yet: push a change of a prompt, or run `promptship release open <prompt>`"
-    return "\n".join(aligned([LIST_HEADER, *release_rows(summaries, now)]))
+    return "\n".join(aligned([LIST_HEADER, *release_rows(summaries, now, frozen, companions)]))
 
 
-def release_rows(summaries: Sequence[ReleaseSummary], now: datetime) -> list[tuple[str, ...]]:
+def release_rows(
+    summaries: Sequence[ReleaseSummary],
+    now: datetime,
+    frozen: Collection[str] = (),
+    companions: Mapping[str, Sequence[str]] = NOBODY,
+) -> list[tuple[str, ...]]:
     """One row per release under `LIST_HEADER`."""
     return [
         (
-            summary.id, summary.prompt, PHASE_WORDS[summary.phase], short(summary.commit), clipped(summary.author, 32),
+            summary.id, summary.prompt, PHASE_WORDS[summary.phase] + (", frozen" if summary.id in frozen else "") + with_words(companions.get(summary.id, ())),
+            short(summary.commit), clipped(summary.author, 32),
             moment(summary.opened_at), f"{duration(max((now - summary.moved_at).total_seconds(), 0))} ago",
         )
         for summary in summaries
     ]  # fmt: skip
 
 
-def _facts(release: Release) -> list[str]:
+def with_words(prompts: Sequence[str]) -> str:
+    """`, with tools` after a phase; empty for a release that goes alone."""
+    return f", with {', '.join(prompts)}" if prompts else ""
+
+
+def _facts(release: Release, together: str, waits: str) -> list[str]:
     rows = [
         ("release", release.id),
         ("file", f"{release.path} at {short(release.commit)} by {release.author}"),
@@ -110,8 +135,11 @@ def _facts(release: Release) -> list[str]:
         ("ended", f"{moment(release.ended_at)}, after {_lasted(release)}" if release.ended_at else ""),
         ("approved by", ", ".join(release.approvers)),
         ("asks", f"{release.question}, until {moment(release.expires_at)}" if _waits(release) else ""),
-        ("because", release.reason),
+        ("because", release.reason if release.reason != waits else ""),
+        ("goes with", together),
+        ("waits", waits.removeprefix("waits ")),
         ("paused", paused_words(release)),
+        ("frozen", freeze_words(release.freeze) if release.freeze is not None else ""),
     ]
     return aligned([(name, one_line(value)) for name, value in rows if value], indent="  ")
 

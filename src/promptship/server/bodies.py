@@ -67,13 +67,14 @@ class Switch(Rollback):
 
 
 class Opening(Body):
-    """A release asked for by hand."""
+    """A release asked for by hand. `environment`: its name; empty: the default one."""
 
     prompt: Annotated[str, Field(min_length=1, max_length=500, pattern=_NO_NUL)]
     ref: Annotated[str, Field(min_length=1, max_length=250, pattern=_NO_NUL)]
     who: Who
     reason: Reason = ""
     again: bool = False
+    environment: Annotated[str, Field(max_length=40, pattern=r"^[a-z0-9-]*$")] = ""
 
 
 class Announcement(Body):

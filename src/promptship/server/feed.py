@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
@@ -18,6 +18,8 @@ from starlette.concurrency import run_in_threadpool
 
 from promptship.errors import PromptshipError
 from promptship.ports import Routes
+from promptship.release.environment import DEFAULT, parse
+from promptship.routing.environments import of_environment
 from promptship.routing.table import RoutingTable
 
 _log = logging.getLogger(__name__)
@@ -32,8 +34,23 @@ SILENCE_S_MAX: Final = 15.0
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
     table: RoutingTable
-    json: bytes
     read_at: float
+    parts: dict[str, _Part] = field(default_factory=dict)
+    """By environment; made when the first asks for it."""
+
+    def part(self, environment: str) -> _Part:
+        if environment not in self.parts:
+            table = of_environment(self.table, environment)
+            self.parts[environment] = _Part(table.revision, table.model_dump_json().encode())
+        return self.parts[environment]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The table of one environment."""
+
+    revision: int
+    json: bytes
 
 
 class RouteBroadcast:
@@ -54,7 +71,9 @@ class RouteBroadcast:
         self._reading = asyncio.Lock()
         self._snapshot: _Snapshot | None = None
         self._revision = -1
-        self._notice = b""
+        self._leases_left: dict[str, float] = {}
+        self._told: RoutingTable = RoutingTable(revision=-1)
+        self._notice: dict[str, bytes] = {}
         self._notices = 0
         self._news = asyncio.Event()
         self._closed = False
@@ -85,13 +104,17 @@ class RouteBroadcast:
         self._closed = True
         self._wake()
 
-    async def table_json(self) -> bytes:
-        """The table as JSON, leases as of now. Raises Unavailable."""
-        return (await self._current()).json
+    async def table_json(self, environment: str = DEFAULT) -> bytes:
+        """The table of an environment as JSON, leases as of now. Raises Unavailable."""
+        return (await self._current()).part(environment).json
 
-    async def stream(self) -> AsyncIterator[bytes]:
-        """Server-sent events: `table` at once and on every change, `lease` each second. Ends when the ledger cannot be read."""
+    async def stream(self, environment: str = DEFAULT) -> AsyncIterator[bytes]:
+        """Server-sent events: `table` at once and on every change, `lease` each second. Ends when the ledger cannot be read.
+
+        A change in another environment is no news here.
+        """
         sent_revision, sent_notices = None, self._notices
+        told: int | None = None
         while not self._closed:
             news = self._news
             if sent_revision is None or sent_revision < self._revision:
@@ -100,10 +123,13 @@ class RouteBroadcast:
                 except PromptshipError:
                     return
                 sent_revision, sent_notices = snapshot.table.revision, self._notices
-                yield _event("table", snapshot.json)
+                part = snapshot.part(environment)
+                if part.revision != told:
+                    told = part.revision
+                    yield _event("table", part.json)
             elif sent_notices != self._notices:
                 sent_notices = self._notices
-                yield _event("lease", self._notice)
+                yield _event("lease", self._lease_notice(environment))
             else:
                 try:
                     await asyncio.wait_for(news.wait(), SILENCE_S_MAX)
@@ -118,7 +144,7 @@ class RouteBroadcast:
                 return held
             began = time.monotonic()
             table = await run_in_threadpool(self._table)
-            self._snapshot = _Snapshot(table, table.model_dump_json().encode(), began)
+            self._snapshot = _Snapshot(table, began)
             self._revision = max(self._revision, table.revision)
             return self._snapshot
 
@@ -129,10 +155,22 @@ class RouteBroadcast:
         table = self._snapshot.table if self._snapshot is not None else None
         if table is None or table.revision < self._revision:
             table = (await self._current()).table
-        leases = await run_in_threadpool(self._leases, table)
-        self._notice = orjson.dumps({"revision": table.revision, "leases": leases})
+        self._leases_left = await run_in_threadpool(self._leases, table)
+        self._told, self._notice = table, {}
         self._notices += 1
         self._wake()
+
+    def _lease_notice(self, environment: str) -> bytes:
+        """What the streams of an environment are told of its leases; put together once for all of them."""
+        if environment not in self._notice:
+            mine = of_environment(self._told, environment)
+            leases = {
+                place.prompt: left
+                for name, left in self._leases_left.items()
+                if (place := parse(name)).environment == environment
+            }
+            self._notice[environment] = orjson.dumps({"revision": mine.revision, "leases": leases})
+        return self._notice[environment]
 
     def _leases(self, table: RoutingTable) -> dict[str, float]:
         """Seconds left of every split in the table that is still the same one."""

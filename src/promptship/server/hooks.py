@@ -31,7 +31,10 @@ from promptship.adapters.hosts.events import (
 from promptship.errors import PromptshipError, Refused
 from promptship.lifecycle import reviewing
 from promptship.lifecycle.app import App
+from promptship.lifecycle.environments import branches
+from promptship.lifecycle.opening import Opened
 from promptship.lifecycle.pushes import receive_push
+from promptship.release.phase import Phase
 from promptship.server.answers import answer, unauthorized
 from promptship.server.bodies import BODY_BYTES_MAX, Announcement, parse, read_body
 from promptship.server.plane import Plane, plane, threaded
@@ -42,6 +45,9 @@ HOST_BODY_BYTES_MAX: Final = 10_000_000
 """Of a code host's webhook: it tells of up to 2,048 commits."""
 ANSWER_S: Final = 8.0
 """GitHub hangs up after 10 s. What takes longer, a large fetch, goes on after the answer."""
+
+
+_HEADS: Final = "refs/heads/"
 
 
 class Sender(Protocol):
@@ -149,21 +155,23 @@ async def _finish(task: asyncio.Future[dict[str, Any]]) -> None:
 
 def _ignored(app: App, event: Event) -> str:
     """Why nothing follows; empty: something does."""
-    branch = app.settings.repository.branch
+    released = [f"{_HEADS}{branch}" for branch in branches(app.settings)]
     if isinstance(event, Nothing):
         return event.why
     if isinstance(event, PullChanged):
         return "" if event.host in app.hosts else f"no {event.host} is configured"
-    if event.ref != f"refs/heads/{branch}":
-        return f"{event.ref} is not released, only pushes to {branch} are"
+    if event.ref not in released:
+        known = ", ".join(one.removeprefix(_HEADS) for one in released)
+        return f"{event.ref} is not released, only pushes to {known} are"
     if event.deleted:
-        return f"{branch} was deleted; what is served stays as it is"
+        return f"{event.ref.removeprefix(_HEADS)} was deleted; what is served stays as it is"
     return ""
 
 
 def _open(app: App, push: Push) -> dict[str, Any]:
-    taken = receive_push(app, before=push.before, after=push.after)
-    opened = [{"id": one.release_id, "prompt": one.prompt, "created": one.created} for one in taken.opened]
+    branch = push.ref.removeprefix(_HEADS)
+    taken = receive_push(app, before=push.before, after=push.after, branch=branch)
+    opened = [_told(app, one) for one in taken.opened]
     more = {
         "removed": taken.removed,
         "as_served": taken.as_served,
@@ -171,6 +179,13 @@ def _open(app: App, push: Push) -> dict[str, Any]:
     }
     told = {name: list(prompts) for name, prompts in more.items() if prompts}
     return {"releases": opened, **told, "url": app.settings.server_url}
+
+
+def _told(app: App, one: Opened) -> dict[str, Any]:
+    """A release of the push; `stopped`: what lint found that keeps it from going on."""
+    told = {"id": one.release_id, "prompt": one.prompt, "created": one.created}
+    release = app.release(one.release_id)
+    return {**told, "stopped": release.reason} if release.phase is Phase.REJECTED else told
 
 
 def _review(app: App, event: PullChanged) -> dict[str, Any]:

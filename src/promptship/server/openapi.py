@@ -30,7 +30,9 @@ BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
     ("post", "/api/prompts/{name}/kill"): Switch,
 }
 """What is sent as JSON."""
-_FORMS: Final = frozenset({"/login", "/logout", "/slack/interactions", "/slack/commands"})
+_FORMS: Final = frozenset(
+    {"/login", "/logout", "/releases/{release}/decide", "/slack/interactions", "/slack/commands"}
+)
 """What is sent as a form: by browsers and by Slack."""
 _PATH: Final[Mapping[str, Any]] = {
     "release": {"type": "string", "pattern": RELEASE_PATTERN},

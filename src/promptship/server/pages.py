@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from promptship.errors import ConfigError, NotFound
 from promptship.lifecycle.app import App
+from promptship.lifecycle.groups import companions, described
 from promptship.lifecycle.kill import killed, notice
 from promptship.numbers import moment
 from promptship.release.history import Release, fold
@@ -41,7 +42,7 @@ async def index(request: Request) -> Response:
     if not is_known(request):
         return login_page(request)
     summaries = await threaded(here.app.ledger.summaries, limit=_LISTED_MAX)
-    rows = list_rows(summaries, here.app.clock.now())
+    rows = list_rows(summaries, here.app.clock.now(), await threaded(companions, here.app, summaries))
     return page(
         request, "releases.html", rows=rows, killed=await threaded(_killed, here.app), refresh=_REFRESH_S
     )
@@ -133,7 +134,8 @@ def _secure(request: Request) -> bool:
 def _view(app: App, release: str) -> dict[str, Any]:
     events = app.ledger.events(app.ledger.find(release))
     folded = fold(events)
-    view = release_view(folded, events, change_of(app, folded))
+    together, waits = described(app, folded)
+    view = release_view(folded, events, change_of(app, folded), together=together, waits=waits)
     return {
         **view,
         "decide": _decision(folded),

@@ -16,6 +16,7 @@ from promptship.lifecycle.approval import approve as give_approval
 from promptship.lifecycle.approval import reject as give_rejection
 from promptship.lifecycle.ending import cancel as end_by_cancel
 from promptship.lifecycle.ending import roll_back_prompt
+from promptship.lifecycle.environments import releases_in, route_in
 from promptship.lifecycle.opening import open_release
 from promptship.lifecycle.pausing import pause as hold_still
 from promptship.lifecycle.pausing import resume as let_go_on
@@ -43,12 +44,15 @@ _RELEASE: Final = TypeAdapter(Release)
 
 
 async def listing(request: Request) -> Response:
-    """Releases, newest first; `?prompt=`, `?phase=` (repeatable) and `?limit=` narrow it."""
+    """Releases, newest first; `?prompt=`, `?environment=`, `?phase=` (repeatable) and `?limit=` narrow it."""
     query = request.query_params
     phases = frozenset(_phase(word) for word in query.getlist("phase")) or None
     prompt = checked_name(query["prompt"]) if "prompt" in query else None
     limit = _limit(query.get("limit", "100"))
-    found = await threaded(plane(request).app.ledger.summaries, prompt=prompt, phases=phases, limit=limit)
+    environment = query.get("environment", "")
+    found = await threaded(
+        releases_in, plane(request).app, environment, prompt=prompt, phases=phases, limit=limit
+    )
     return answer({"releases": list(found)})
 
 
@@ -63,7 +67,7 @@ async def open_by_hand(request: Request) -> Response:
     here, asked = plane(request), await read_json(request, Opening)
     opened = await threaded(
         open_release, here.app, prompt=asked.prompt, ref=asked.ref, actor=f"person:{asked.who}",
-        reason=redact(asked.reason), again=asked.again,
+        reason=redact(asked.reason), again=asked.again, environment=asked.environment,
     )  # fmt: skip
     content = {"id": opened.release_id, "prompt": opened.prompt, "created": opened.created}
     return answer(content, 201 if opened.created else 200)
@@ -108,7 +112,7 @@ async def _hold(request: Request, use_case: Any) -> Response:
 
 async def rollback(request: Request) -> Response:
     """Serve the previous version of a prompt at once."""
-    here, said, name = plane(request), await read_json(request, Rollback), name_in_path(request)
+    here, said, name = plane(request), await read_json(request, Rollback), _route(request)
     release_id = await threaded(
         roll_back_prompt, here.app, name, actor=f"person:{said.who}", reason=redact(said.reason), to=said.to
     )
@@ -118,7 +122,7 @@ async def rollback(request: Request) -> Response:
 
 async def kill(request: Request) -> Response:
     """Turn a prompt's kill switch on, or (`undo`) off."""
-    here, said, name = plane(request), await read_json(request, Switch), name_in_path(request)
+    here, said, name = plane(request), await read_json(request, Switch), _route(request)
     who, why = f"person:{said.who}", redact(said.reason)
     if said.undo:
         switched = await threaded(switch.undo, here.app, name, actor=who, reason=why)
@@ -136,7 +140,7 @@ async def _tell(app: App, switched: switch.Switched) -> None:
 
 async def history(request: Request) -> Response:
     """What a prompt serves, what served before, and its releases."""
-    name = name_in_path(request)
+    name = _route(request)
     return answer(await threaded(_history, plane(request).app, name))
 
 
@@ -171,6 +175,12 @@ def _history(app: App, prompt: str) -> dict[str, Any]:
         "changes": routes,
         "releases": list(app.ledger.summaries(prompt=prompt, limit=LIMIT_MAX)),
     }
+
+
+def _route(request: Request) -> str:
+    """Name of the route of the prompt in the path, in the environment of the query (none named: the default one)."""
+    settings = plane(request).app.settings
+    return route_in(settings, request.query_params.get("environment", ""), name_in_path(request))
 
 
 def _phase(word: str) -> Phase:

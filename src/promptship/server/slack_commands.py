@@ -19,7 +19,7 @@ from promptship.lifecycle.opening import open_release
 from promptship.lifecycle.reconcile import nudge
 from promptship.numbers import duration, percent, short
 from promptship.ports import ReleaseSummary
-from promptship.prompts.model import NAME_PATTERN
+from promptship.release.environment import ROUTE_PATTERN
 from promptship.release.phase import OPEN
 from promptship.render.facts import PHASE_WORDS
 from promptship.render.history import history_table
@@ -142,7 +142,7 @@ def _once(app: App, command: Command) -> None:
 def _prompt(rest: list[str]) -> str:
     """The prompt's name, empty for all. Raises Refused for what can be none."""
     name = rest[0] if rest else ""
-    if name and not re.fullmatch(NAME_PATTERN, name, re.ASCII):
+    if name and not re.fullmatch(ROUTE_PATTERN, name, re.ASCII):
         raise Refused(f"{clipped(name, 60)} is not a prompt's name")
     return name
 

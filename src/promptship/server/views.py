@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ from promptship.prompts.diff import Change, PromptDiff
 from promptship.release.events import Event
 from promptship.release.history import Release
 from promptship.release.phase import Phase
-from promptship.render.facts import PHASE_WORDS
-from promptship.render.release import paused_words, standing, timeline_rows
+from promptship.render.facts import PHASE_WORDS, freeze_words
+from promptship.render.release import NOBODY, paused_words, standing, timeline_rows, with_words
 from promptship.render.suite import suite_lines
 from promptship.render.table import clipped
 from promptship.render.verdict import HEADER, headline, reason_line, verdict_from, verdict_rows
@@ -36,13 +36,15 @@ _OUTCOME_TONES: Final = {
 }
 
 
-def list_rows(summaries: Sequence[ReleaseSummary], now: datetime) -> list[dict[str, str]]:
-    """The list's rows."""
+def list_rows(
+    summaries: Sequence[ReleaseSummary], now: datetime, companions: Mapping[str, Sequence[str]] = NOBODY
+) -> list[dict[str, str]]:
+    """The list's rows; `companions`: prompts that go together with a release, by its id."""
     return [
         {
             "id": summary.id,
             "prompt": summary.prompt,
-            "phase": PHASE_WORDS[summary.phase],
+            "phase": PHASE_WORDS[summary.phase] + with_words(companions.get(summary.id, ())),
             "tone": _TONES.get(summary.phase, ""),
             "commit": short(summary.commit),
             "author": clipped(summary.author, 40),
@@ -53,8 +55,15 @@ def list_rows(summaries: Sequence[ReleaseSummary], now: datetime) -> list[dict[s
     ]
 
 
-def release_view(release: Release, events: Sequence[Event], change: PromptDiff | None) -> dict[str, Any]:
-    """One release: where it stands, the evidence, the timeline (newest first)."""
+def release_view(
+    release: Release,
+    events: Sequence[Event],
+    change: PromptDiff | None,
+    *,
+    together: str = "",
+    waits: str = "",
+) -> dict[str, Any]:
+    """One release: where it stands, the evidence, the timeline (newest first). `together`, `waits`: its group, in words."""
     verdict = verdict_from(release.last_look.verdict) if release.last_look else None
     findings: list[dict[str, Any]] = []
     if verdict is not None:
@@ -71,7 +80,7 @@ def release_view(release: Release, events: Sequence[Event], change: PromptDiff |
         "standing": standing(release).lower(),
         "tone": _TONES.get(release.phase, ""),
         "reason": release.reason,
-        "fields": _fields(release),
+        "fields": [*_fields(release), *_group_fields(together, waits)],
         "change": _change(change),
         "suite": suite_lines(release.suite_verdict),
         "stages": _stages(release),
@@ -96,8 +105,14 @@ def _fields(release: Release) -> list[tuple[str, str]]:
         ("Needs", f"{plural(release.required, 'approver')} by {moment(release.expires_at)}" if waits else ""),
         ("Approved by", ", ".join(release.approvers)),
         ("Paused", paused_words(release)),
+        ("Frozen", freeze_words(release.freeze) if release.freeze is not None else ""),
         ("Release", release.id),
     ]
+    return [(label, value) for label, value in fields if value]
+
+
+def _group_fields(together: str, waits: str) -> list[tuple[str, str]]:
+    fields = [("Goes with", together), ("Waits", waits.removeprefix("waits "))]
     return [(label, value) for label, value in fields if value]
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from pydantic import Field
 
+from promptship.release.environment import PRODUCTION
 from promptship.release.plan import Plan
 from promptship.settings.announcing import WebhookSettings
+from promptship.settings.environments import EnvironmentName, EnvironmentSettings, FreezeSettings
 from promptship.settings.hosts import GitHubSettings, GitLabSettings
 from promptship.settings.models import (
     EvaluationSettings,
@@ -31,7 +33,9 @@ from promptship.settings.serving import GatewaySettings, OtelSettings, ServerSet
 __all__ = [
     "ApprovalSettings",
     "Approver",
+    "EnvironmentSettings",
     "EvaluationSettings",
+    "FreezeSettings",
     "GatewaySettings",
     "GitHubSettings",
     "GitLabSettings",
@@ -60,7 +64,12 @@ class Settings(Section):
     """Directory of the file; set by the loader."""
     data_dir: str = ".promptship"
     """State of this machine, relative to the file: ledger, spool, secrets, logs."""
+    default_environment: EnvironmentName = PRODUCTION
+    """What the environment is called that routes without a named one are of."""
     repository: RepositorySettings = RepositorySettings()
+    environments: dict[EnvironmentName, EnvironmentSettings] = Field(default_factory=dict)
+    """Beside the default one; that has a table only where it differs from its defaults."""
+    freezes: tuple[FreezeSettings, ...] = ()
     github: GitHubSettings = GitHubSettings()
     gitlab: GitLabSettings = GitLabSettings()
     ledger: LedgerSettings = LedgerSettings()

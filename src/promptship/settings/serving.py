@@ -65,6 +65,8 @@ class GatewaySettings(Section):
 
     host: str = "127.0.0.1"
     port: Port = 4281
+    environment: str = ""
+    """Whose routes it serves; empty: those of the default environment."""
     timeout: Duration = 60.0
     """Deadline of one upstream call."""
     body_bytes_max: Annotated[int, Field(ge=1024)] = 4_000_000

@@ -156,3 +156,15 @@ def test_hardly_any_advice_is_not_a_promise(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(planner, "_SHARES", ())
     found = seen(plan(Stage(share=0.01, margin=0.01, dwell=10.0, cap=60.0)), 0.05, rate=0.3)
     assert "`prove = false`" in " ".join(in_words(plan(), found))
+
+
+def test_a_hard_stop_is_warned_of_exactly_when_unchanged_prompts_reach_it() -> None:
+    stop = Guardrail(metric="check:leaks", stop_at=3)
+    often, never = seen(plan(rails=(RAIL, stop)), 40.0, rate=0.1), seen(plan(rails=(stop,)), 40.0, rate=1e-6)
+    (found,) = often.stopped
+    assert (found.metric, found.stop_at, found.chance) == ("check:leaks", 3, often.unchanged.rolled_back)
+    words = in_words(plan(rails=(RAIL, stop)), often)[1]
+    assert "stopped by check:leaks in 100% of releases: stable has 10% of these itself" in words
+    assert "about 30 of the candidate's answers" in words
+    assert never.stopped == ()
+    assert never.unchanged.passes > 0.9

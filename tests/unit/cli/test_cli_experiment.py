@@ -48,3 +48,10 @@ def test_an_empty_ledger_is_an_answer_and_a_release_may_be_named_at_once(tmp_pat
     for words in (["r-41"], ["--alpha", "0.1", "r-41", "--json"]):
         ran = RUN.invoke(app, ["experiment", *words, *config])
         assert (ran.exit_code, "no release r-41" in ran.output) == (2, True)
+
+
+@pytest.mark.parametrize("words", [["x-41"], ["--alpha", "0.1", "x-41"], ["x-41", "--output", "r.svg"]])
+def test_an_experiment_with_several_arms_may_be_named_at_once_too(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "promptship.toml").write_text("", encoding="utf-8")
+    ran = RUN.invoke(app, ["experiment", *words, "--config", str(tmp_path / "promptship.toml")])
+    assert (ran.exit_code, "no experiment x-41" in ran.output) == (2, True)

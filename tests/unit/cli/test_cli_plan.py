@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from promptship.cli import app as promptship
-from promptship.cli.plan import numbers, write
+from promptship.cli.plan import numbers
+from promptship.cli.report_files import check_files
 from promptship.errors import ConfigError
 
 SETTINGS = """\
@@ -83,9 +84,25 @@ def test_every_option_that_is_no_number_is_named() -> None:
     assert len(refused.value.problems) == 3
 
 
-def test_nothing_is_written_when_one_file_cannot_be(tmp_path: Path) -> None:
+def test_files_that_cannot_be_written_are_all_named_before_any_work(tmp_path: Path, root: Path) -> None:
     good, bad = tmp_path / "plan.md", tmp_path / "plan.png"
     with pytest.raises(ConfigError) as refused:
-        write([good, bad, tmp_path / "none" / "plan.md"], {".md": lambda: "text"})
-    assert len(refused.value.problems) == 2
-    assert not good.exists()
+        check_files("plan simulate", [good, bad, tmp_path / "none" / "plan.md"])
+    assert [problem.got for problem in refused.value.problems] == [
+        str(bad),
+        str(tmp_path / "none" / "plan.md"),
+    ]
+    ran = run(root, "plan", "simulate", "support", "--output", str(good), "--output", str(bad))
+    assert (ran.exit_code, good.exists()) == (2, False)
+    assert f"plan simulate: --output is {bad}" in ran.stderr
+    assert "--rps" not in ran.stderr  # nothing was asked of the ledger yet
+
+
+def test_a_hard_stop_that_stable_reaches_too_is_a_no(root: Path) -> None:
+    settings = SETTINGS.replace('metric = "error_rate"', 'metric = "error_rate", stop_at = 3')
+    (root / "promptship.toml").write_text(settings, encoding="utf-8")
+    ran = run(root, "plan", "simulate", "support", "--rps", "20", *GIVEN)
+    assert ran.exit_code == 1, ran.output
+    assert "WARNING: an unchanged prompt is stopped by error_rate in 100% of releases" in " ".join(
+        ran.stdout.split()
+    )

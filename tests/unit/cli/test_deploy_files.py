@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from promptship.cli import app
 
+pytestmark = pytest.mark.slow
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

@@ -31,6 +31,7 @@ from promptship.settings import ModelSettings, ProviderSettings, Settings
 from tests.support.facts import requested
 from tests.support.standin import Asked, Said, stand_in
 
+pytestmark = pytest.mark.slow
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
@@ -368,7 +369,6 @@ def test_the_command_on_a_broken_file_and_on_nothing_that_runs(place: Path) -> N
     assert "-> " in told.stdout
 
 
-@pytest.mark.slow  # imports Prefect
 def test_the_automations_it_looks_for_are_those_that_are_installed() -> None:
     from promptship.cli.doctor import AUTOMATIONS
     from promptship.flows.fleet import MEND, ZOMBIES

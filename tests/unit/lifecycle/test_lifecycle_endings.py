@@ -44,7 +44,7 @@ def test_a_rejection_that_comes_after_the_approval_is_refused(house: House) -> N
     house.ledger.meanwhile = [lambda: approve(house.app, release, who="mira", via="cli")]
     with pytest.raises(Refused, match="nothing to decide"):
         reject(house.app, release, who="noor", via="slack")
-    assert house.release(release).phase is Phase.APPROVED
+    assert house.release(release).phase is Phase.PROMOTED
 
 
 def test_an_approval_in_the_last_instant_is_not_called_silence(house: House) -> None:
@@ -61,7 +61,7 @@ def test_an_approval_in_the_last_instant_is_not_called_silence(house: House) -> 
     house.clock.advance((at - house.clock.now()).total_seconds() + 1)
     house.ledger.meanwhile = [in_time]
     expire(house.app, release)
-    assert house.release(release).phase is Phase.APPROVED
+    assert house.release(release).phase is Phase.PROMOTED
 
 
 def test_after_the_deadline_nobody_can_approve_even_when_nobody_expired_it(house: House) -> None:
@@ -228,4 +228,4 @@ def test_an_approver_without_an_address_cannot_be_told_from_the_author() -> None
     release = house.in_question("Say hello twice.")
     with pytest.raises(Refused, match="e-mail"):
         approve(house.app, release, who="mira", via="cli")
-    assert approve(house.app, release, who="noor", via="cli").phase is Phase.APPROVED
+    assert approve(house.app, release, who="noor", via="cli").phase is Phase.PROMOTED

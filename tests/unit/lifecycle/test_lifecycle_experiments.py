@@ -274,7 +274,7 @@ def test_a_route_without_a_journal_and_a_journal_without_a_route_are_mended() ->
     # Somebody died between the route and the journal: the watcher writes the end down.
     route = house.routes.get("support")
     assert route is not None
-    from promptship.lifecycle.ending import without_split
+    from promptship.lifecycle.groups import without_split
 
     house.routes.randomise(without_split(route), actor="person:mira", at=house.clock.now(), reason="by hand")
     house.look()

@@ -102,6 +102,7 @@ def test_a_yes_counts_and_promotes_only_after_the_pause(house: House) -> None:
     held(house, release)
     approve(house.app, release, who="mira", via="cli")
     assert house.run_flow(release) == "approved"
+    assert steps.promote(house.app, release) is steps.Standing.PARKED
     freed(house, release)
     assert house.run_flow(release) == "promoted"
 

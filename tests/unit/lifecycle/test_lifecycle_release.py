@@ -171,7 +171,7 @@ def test_an_old_card_does_nothing(house: House) -> None:
     with pytest.raises(Refused, match="old"):
         approve(house.app, release, who="mira", via="slack", seq=seq - 1)
     approve(house.app, release, who="mira", via="slack", seq=seq)
-    assert house.release(release).phase is Phase.APPROVED
+    assert house.release(release).phase is Phase.PROMOTED
 
 
 def test_two_approvers_are_two_different_people() -> None:
@@ -185,7 +185,7 @@ def test_two_approvers_are_two_different_people() -> None:
     with pytest.raises(Refused, match="already"):
         approve(house.app, release, who="mira@example.org", via="cli")
     approve(house.app, release, who="noor", via="cli")
-    assert house.release(release).phase is Phase.APPROVED
+    assert house.release(release).phase is Phase.PROMOTED
 
 
 def test_nobody_answers_and_it_expires_into_rollback(house: House) -> None:

@@ -141,9 +141,9 @@ async def test_approving_is_the_use_case_and_edits_the_card() -> None:
     await asgi.state.plane.drain()
     assert answer.status_code == 200
     assert answer.json()["release"]["approvers"] == ["mira"]
-    assert world.app.release(release_id).phase is Phase.APPROVED
+    assert world.app.release(release_id).phase is Phase.PROMOTED
     (card,) = world.approvals.cards.values()
-    assert (card.ask, card.outcome) == (False, "Approved by mira")
+    assert (card.ask, card.outcome) == (False, "Promoted by mira after 0 s")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ async def test_a_yes_counts_and_leads_back_to_the_release() -> None:
     answer = await decide(world, release_id, reason="good numbers")
     assert (answer.status_code, answer.headers["location"]) == (303, f"/releases/{release_id}")
     release = world.app.release(release_id)
-    assert (release.phase, release.approvers) == (Phase.APPROVED, ("mira",))
+    assert (release.phase, release.approvers) == (Phase.PROMOTED, ("mira",))
     given = world.app.ledger.events(release_id)[7].fact
     assert isinstance(given, e.ApprovalGiven)
     assert (given.via, given.reason) == ("web", "good numbers")

@@ -53,7 +53,7 @@ async def test_the_same_announcement_again_opens_nothing_again() -> None:
         assert answer.json()["releases"] == [
             {**release, "created": False} for release in first.json()["releases"]
         ]
-    assert [len(world.app.ledger.events(release_id)) for release_id in ids] == [1, 1]
+    assert [len(world.app.ledger.events(release_id)) for release_id in ids] == [2, 2]  # requested, linted
 
 
 async def test_an_orchestrator_that_is_down_does_not_lose_the_push() -> None:

@@ -213,6 +213,10 @@ async def test_a_review_whose_run_could_not_be_started_is_started_later(world: H
     world.orchestrator.down = False
     assert reviewing.restart(world.app) == 0, "it was asked for in this instant"
     world.clock.advance(61)
+    ledger, lease = world.app.ledger, reviewing.lease("github", 7)
+    assert ledger.acquire(lease, "a run", ttl_s=60, at=world.clock.now())
+    assert reviewing.restart(world.app) == 0, "a live run holds it"
+    ledger.let_go(lease, "a run")
     assert reviewing.restart(world.app) == 1
     assert [asked for _, asked in world.orchestrator.reviews.values()] == [("github", 7, HEAD)]
 

@@ -54,12 +54,12 @@ async def test_an_approvers_click_approves_and_the_card_shows_it(world: World, s
     answer = await send(world, click(release_id, response_url=f"{slack.url}/r"))
     assert (answer.status_code, answer.content) == (200, b"")
     release = world.app.release(release_id)
-    assert (release.phase, release.approvers) == (Phase.APPROVED, ("mira",))
+    assert (release.phase, release.approvers) == (Phase.PROMOTED, ("mira",))
     given = world.app.ledger.events(release_id)[7].fact
     assert isinstance(given, e.ApprovalGiven)
     assert given.via == "slack"
     (card,) = world.approvals.cards.values()
-    assert (card.ask, card.outcome) == (False, "Approved by mira")
+    assert (card.ask, card.outcome) == (False, "Promoted by mira after 0 s")
     assert slack.asked == []
 
 
@@ -84,7 +84,7 @@ async def test_the_first_of_two_approvers_leaves_the_buttons(world: World) -> No
     assert "**Approved by:** mira" in card.lines
     assert "[-kind-]{+concise+}" in card.diff
     await send(world, click(release_id, user="UNOOR"))
-    assert world.app.release(release_id).phase is Phase.APPROVED
+    assert world.app.release(release_id).phase is Phase.PROMOTED
 
 
 async def refused(world: World, slack: StandIn, body: bytes) -> str:
@@ -194,14 +194,14 @@ async def test_slack_is_answered_in_time_although_the_ledger_is_slow(
     assert answer.status_code == 200
     go.set()
     await asgi.state.plane.drain()
-    assert world.app.release(release_id).phase is Phase.APPROVED
+    assert world.app.release(release_id).phase is Phase.PROMOTED
 
 
 async def test_a_card_that_cannot_be_edited_undoes_nothing(world: World) -> None:
     release_id = waiting(world)
     world.approvals.down = True
     assert (await send(world, click(release_id))).status_code == 200
-    assert world.app.release(release_id).phase is Phase.APPROVED
+    assert world.app.release(release_id).phase is Phase.PROMOTED
 
 
 @pytest.mark.parametrize(

@@ -161,3 +161,12 @@ def test_the_diff_of_two_prompts_is_shown_word_for_word(before: str, after: str)
         if hunk.op.value != "equal":
             assert hunk.text.strip("\n") in shown
     assert {block["type"] for block in made} == {"header", "section", "rich_text", "actions"}
+
+
+def test_what_does_not_fit_is_said() -> None:
+    card = Card(release_id="r", seq=1, title="t", lines=("a", FENCE, "b", FENCE) * 40, diff="x", undo=True)
+    made = blocks(card)
+    assert len(made) == 50
+    assert breaches(made) == []
+    assert made[-1]["type"] == "actions"
+    assert "There is more" in made[-2]["text"]["text"]

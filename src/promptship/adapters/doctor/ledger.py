@@ -121,7 +121,7 @@ def watched(engine: Engine, *, now: datetime) -> Iterator[Found]:
     canaries = SqlLedger(engine).summaries(phases=frozenset({Phase.CANARY}))
     risk = f"; {len(canaries)} in canary, looked at by nobody" if canaries else ""
     if until is None:
-        yield down("watcher", f"none has ever worked here{risk}", "start `promptship watcher`")
+        yield down("watcher", f"none is at work{risk}", "start `promptship watcher`")
     elif until < now:
         ago = duration((now - until).total_seconds())
         yield fail(

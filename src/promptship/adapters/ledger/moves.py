@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -12,7 +13,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from promptship.errors import Conflict, IllegalTransition, NotFound
-from promptship.ports import RouteChange
+from promptship.ports import Append, RouteChange
 from promptship.release.events import PHASE_AFTER, Fact, Requested, StageStarted
 from promptship.release.phase import Phase, step
 from promptship.release.policy import Experiment
@@ -89,6 +90,17 @@ def check_revision(change: RouteChange, revision: int) -> None:
         raise Conflict(
             f"the route of {change.prompt} {got}, not {change.expected_revision}: it moved on, read it again"
         )
+
+
+def check_distinct(appends: Sequence[Append]) -> None:
+    """Raises IllegalTransition when a release or a route would be written twice: the second could not have read the first."""
+    for what, names in (
+        ("release", [one.release_id for one in appends]),
+        ("route of", [one.route.prompt for one in appends if one.route is not None]),
+    ):
+        for name, times in Counter(names).items():
+            if times > 1:
+                raise IllegalTransition(f"{what} {name} occurs {times} times in one transaction")
 
 
 def check_change(change: RouteChange, *, release_id: str, prompt: str, facts: Sequence[Fact]) -> None:

@@ -15,7 +15,7 @@ from promptship.adapters.database import insert_into, reading, writing
 from promptship.adapters.ledger import chain, moves, sql_audit, sql_routes
 from promptship.adapters.ledger.schema import claims, events, leases, releases
 from promptship.errors import Conflict, NotFound
-from promptship.ports import AuditReport, ReleaseSummary, RouteChange
+from promptship.ports import Append, AuditReport, ReleaseSummary, RouteChange
 from promptship.release.events import Event, Fact, Requested
 from promptship.release.phase import OPEN, Phase
 
@@ -61,28 +61,23 @@ class SqlLedger:
         due_at: datetime | None = None,
         keep_due: bool = False,
     ) -> tuple[Event, ...]:
+        one = Append(
+            release_id=release_id, facts=facts, expected_seq=expected_seq, route=route, due_at=due_at, keep_due=keep_due
+        )  # fmt: skip
         with writing(self._engine) as connection:
-            head = _locked(connection, release_id)
-            moves.check_seq(release_id, seq=head.seq, expected=expected_seq)
-            phase, moved = moves.phase_after(Phase(head.phase), facts)
-            links = chain.extend(release_id, head.seq, head.head_hash, facts, actor=actor, at=at)
-            new: dict[str, Any] = {} if keep_due else {"due_at": due_at}
-            if links:
-                connection.execute(insert(events), [asdict(link) for link in links])
-                new |= {"phase": phase, "seq": links[-1].seq, "head_hash": links[-1].hash}
-            if moved:
-                new["moved_at"] = at
-            if new:
-                connection.execute(update(releases).where(releases.c.id == release_id).values(new))
-            if route is not None:
-                moves.check_change(route, release_id=release_id, prompt=head.prompt, facts=facts)
-                because = sql_routes.Because(
-                    actor=actor, at=at, reason=moves.reason_of(facts), release_id=release_id
+            return _append(connection, _locked(connection, release_id), one, actor=actor, at=at)
+
+    def append_all(self, appends: Sequence[Append], *, actor: str, at: datetime) -> None:
+        moves.check_distinct(appends)
+        with writing(self._engine) as connection:
+            # Locked in one order, and all before the first route: two groups that share releases cannot wait for each other.
+            heads = {one: _locked(connection, one) for one in sorted(append.release_id for append in appends)}
+            for append in appends:
+                moves.check_seq(
+                    append.release_id, seq=heads[append.release_id].seq, expected=append.expected_seq
                 )
-                sql_routes.apply(connection, route, because)
-            if phase not in OPEN:
-                connection.execute(delete(claims).where(claims.c.release_id == release_id))
-        return tuple(chain.event_of(link) for link in links)
+            for append in appends:
+                _append(connection, heads[append.release_id], append, actor=actor, at=at)
 
     def events(self, release_id: str, *, looks: bool = True, after: int = -1) -> Sequence[Event]:
         mine = events.c.release_id == release_id
@@ -178,6 +173,32 @@ def _insert_release(
         return False
     connection.execute(insert(events), asdict(link))
     return True
+
+
+def _append(
+    connection: Connection, head: Row[Any], one: Append, *, actor: str, at: datetime
+) -> tuple[Event, ...]:
+    """Append to a release that is locked as `head`, inside the caller's transaction."""
+    moves.check_seq(one.release_id, seq=head.seq, expected=one.expected_seq)
+    phase, moved = moves.phase_after(Phase(head.phase), one.facts)
+    links = chain.extend(one.release_id, head.seq, head.head_hash, one.facts, actor=actor, at=at)
+    new: dict[str, Any] = {} if one.keep_due else {"due_at": one.due_at}
+    if links:
+        connection.execute(insert(events), [asdict(link) for link in links])
+        new |= {"phase": phase, "seq": links[-1].seq, "head_hash": links[-1].hash}
+    if moved:
+        new["moved_at"] = at
+    if new:
+        connection.execute(update(releases).where(releases.c.id == one.release_id).values(new))
+    if one.route is not None:
+        moves.check_change(one.route, release_id=one.release_id, prompt=head.prompt, facts=one.facts)
+        because = sql_routes.Because(
+            actor=actor, at=at, reason=moves.reason_of(one.facts), release_id=one.release_id
+        )
+        sql_routes.apply(connection, one.route, because)
+    if phase not in OPEN:
+        connection.execute(delete(claims).where(claims.c.release_id == one.release_id))
+    return tuple(chain.event_of(link) for link in links)
 
 
 def _locked(connection: Connection, release_id: str) -> Row[Any]:

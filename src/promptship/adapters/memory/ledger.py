@@ -13,7 +13,7 @@ from typing import Any
 from promptship.adapters.ledger import chain, moves
 from promptship.adapters.ledger.route_chain import change_hash
 from promptship.errors import Conflict, NotFound
-from promptship.ports import AuditReport, Clock, ReleaseSummary, RouteChange, RouteRecord
+from promptship.ports import Append, AuditReport, Clock, ReleaseSummary, RouteChange, RouteRecord
 from promptship.release.events import Event, Fact, Requested
 from promptship.release.phase import OPEN, Phase
 from promptship.routing.table import Route, RoutingTable, Version, as_served, digests
@@ -232,25 +232,45 @@ class MemoryLedger:
         due_at: datetime | None = None,
         keep_due: bool = False,
     ) -> tuple[Event, ...]:
+        one = Append(
+            release_id=release_id, facts=facts, expected_seq=expected_seq, route=route, due_at=due_at, keep_due=keep_due
+        )  # fmt: skip
         with self._lock:
-            kept = self._kept(release_id)
-            old = kept.summary
-            moves.check_seq(release_id, seq=old.seq, expected=expected_seq)
-            phase, moved = moves.phase_after(old.phase, facts)
-            links = chain.extend(release_id, old.seq, kept.links[-1].hash, facts, actor=actor, at=at)
-            if route is not None:
-                moves.check_change(route, release_id=release_id, prompt=old.prompt, facts=facts)
-                self._routes.apply(
-                    route, actor=actor, at=at, reason=moves.reason_of(facts), release_id=release_id
-                )
-            # Nothing below can fail: events and route change together or not at all.
-            kept.links.extend(links)
-            kept.summary = replace(
-                old, phase=phase, seq=kept.links[-1].seq, moved_at=at if moved else old.moved_at,
-                due_at=old.due_at if keep_due else due_at,
-            )  # fmt: skip
-            if phase not in OPEN and self._claims.get(old.prompt) == release_id:
-                del self._claims[old.prompt]
+            self._check(one)
+            return self._write(one, actor=actor, at=at)
+
+    def append_all(self, appends: Sequence[Append], *, actor: str, at: datetime) -> None:
+        moves.check_distinct(appends)
+        with self._lock:
+            for one in appends:
+                self._check(one)
+            for one in appends:
+                self._write(one, actor=actor, at=at)
+
+    def _check(self, one: Append) -> None:
+        """Everything that could keep `_write` from working."""
+        old = self._kept(one.release_id).summary
+        moves.check_seq(one.release_id, seq=old.seq, expected=one.expected_seq)
+        moves.phase_after(old.phase, one.facts)
+        if one.route is not None:
+            moves.check_change(one.route, release_id=one.release_id, prompt=old.prompt, facts=one.facts)
+            self._routes.check(one.route)
+
+    def _write(self, one: Append, *, actor: str, at: datetime) -> tuple[Event, ...]:
+        kept = self._kept(one.release_id)
+        old = kept.summary
+        phase, moved = moves.phase_after(old.phase, one.facts)
+        links = chain.extend(one.release_id, old.seq, kept.links[-1].hash, one.facts, actor=actor, at=at)
+        if one.route is not None:
+            reason = moves.reason_of(one.facts)
+            self._routes.apply(one.route, actor=actor, at=at, reason=reason, release_id=one.release_id)
+        kept.links.extend(links)
+        kept.summary = replace(
+            old, phase=phase, seq=kept.links[-1].seq, moved_at=at if moved else old.moved_at,
+            due_at=old.due_at if one.keep_due else one.due_at,
+        )  # fmt: skip
+        if phase not in OPEN and self._claims.get(old.prompt) == one.release_id:
+            del self._claims[old.prompt]
         return tuple(chain.event_of(link) for link in links)
 
     def events(self, release_id: str, *, looks: bool = True, after: int = -1) -> Sequence[Event]:

@@ -221,8 +221,8 @@ class MemoryMeasurements:
             for row in rows:
                 add(row, 1, _latency_bin(row))
         elif _is_mean(metric):
-            for one, number in _bins(metric, rows, scores):
-                add(one, 1, number)
+            for valued, number in _bins(metric, rows, scores):
+                add(valued, 1, number)
         elif word == "check":
             for score in scores:
                 add(score, int(score.name == kind), score.name == kind and not score.passed)

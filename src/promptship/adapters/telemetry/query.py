@@ -133,7 +133,7 @@ class History:
             keep_first(duck, stream, table, [self._lake.address(one.path) for one in near])
             lines = f'SELECT * EXCLUDE (nth) FROM "{table}"'  # noqa: S608
             paths = ", ".join("'" + self._lake.address(one.path).replace("'", "''") + "'" for one in files)
-            both = f"{lines} UNION ALL BY NAME SELECT * FROM read_parquet([{paths}], union_by_name = true)"  # noqa: S608
+            both = f"{lines} UNION ALL BY NAME SELECT * FROM read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"  # noqa: S608
             duck.execute(
                 f'CREATE VIEW "{stream.name}" AS SELECT *, make_timestamp_ms(at_ms) AS time FROM ({both if files else lines})'  # noqa: S608
             ).fetchall()

@@ -39,6 +39,10 @@ test: $(READY)  ## Run every test
 test-fast: $(READY)  ## Run the tests that need no processes and no patience
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not system" $(ARGS)
 
+.PHONY: chaos
+chaos: $(READY)  ## Kill everything at random while 30 releases run on a fleet
+	@$(BIN)/python -m scripts.chaos $(ARGS)
+
 # Each step runs even if an earlier one failed: one look shows everything there is to fix.
 CHECKS := check-format check-lint check-types check-imports check-sizes check-docs
 

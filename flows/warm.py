@@ -57,5 +57,9 @@ def warm_up() -> bool:
 
 def fork(runner: Runner, deployment_id: UUID, flow: Flow[..., Any]) -> None:
     """Let this runner start the runs of a deployment from the flow as it is in this process, which is what a fork needs."""
-    # `Runner.aadd_flow` does the same, but registers deployments of its own.
-    runner._deployment_registry.register_flow(deployment_id, flow)  # noqa: SLF001
+    # `Runner.aadd_flow` does the same, but registers deployments of its own. A Prefect that has no such register starts runs cold.
+    register = getattr(getattr(runner, "_deployment_registry", None), "register_flow", None)
+    if register is None:
+        _log.warning("runs of %s start cold: this Prefect keeps its flows elsewhere", flow.name)
+        return
+    register(deployment_id, flow)

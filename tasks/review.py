@@ -55,8 +55,10 @@ def begin_review(app: App, host: str, number: int, head: str) -> Pull | None:
     place = app.hosts.get(host)
     if place is None:
         raise Refused(f"no {host} is configured")
-    reviewing.ask(app, host=host, number=number, head=head)  # started by hand: nobody has asked yet
     standing = reviewing.standing(app, host, number, head)
+    if standing is None:  # started by hand: nobody has asked yet
+        reviewing.ask(app, host=host, number=number, head=head)
+        standing = reviewing.standing(app, host, number, head)
     if standing is None or standing.outcome:
         return None
     try:
@@ -66,7 +68,7 @@ def begin_review(app: App, host: str, number: int, head: str) -> Pull | None:
         reviewing.note(app, host, number, reviewing.DONE, head=head, outcome="gone")
         return None
     if not pull.is_open or pull.head != head:
-        reviewing.note(app, host, number, reviewing.DONE, head=head, outcome="outdated")
+        reviewing.note(app, host, number, reviewing.DONE, head=head, outcome=reviewing.OUTDATED)
         return None
     reference = place.begin(head, title="lint and suites are running", known=standing.reference)
     if reference != standing.reference:
@@ -95,7 +97,7 @@ def tell_review(app: App, host: str, pull: Pull, review: ReviewTold) -> str:
         annotations=() if outdated else _annotations(review),
     )
     place.finish(head, standing.reference, report)
-    outcome = "outdated" if outdated else review.outcome
+    outcome = reviewing.OUTDATED if outdated else review.outcome
     reviewing.note(app, host, number, reviewing.DONE, head=head, outcome=outcome, comment=comment)
     return outcome
 

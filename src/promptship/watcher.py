@@ -19,6 +19,7 @@ from promptship.errors import Conflict, PromptshipError, Unavailable
 from promptship.lifecycle import experiment_looks, experiments, holdback
 from promptship.lifecycle.app import App
 from promptship.lifecycle.look import look
+from promptship.lifecycle.losses import losing
 from promptship.lifecycle.reconcile import reconcile
 from promptship.ports import ReleaseSummary
 from promptship.release.phase import WATCHED, Phase
@@ -124,7 +125,10 @@ class Watcher:
         key = (watched, number)
         at, health = self.checked.get(key, (float("-inf"), Health()))
         if fresh or health.problems or time.monotonic() - at >= self.app.settings.watcher.gate_every:
-            health = self.app.measurements.check(watched, number, as_of=self.app.clock.now())
+            now = self.app.clock.now()
+            health = self.app.measurements.check(watched, number, as_of=now)
+            if lost := losing(self.app, at=now):
+                health = Health(problems=(*health.problems, *lost))
             self.checked[key] = (time.monotonic(), health)
         return health
 

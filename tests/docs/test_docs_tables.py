@@ -33,6 +33,8 @@ DOCS = ROOT / "docs"
 SETTINGS = DOCS / "settings.md"
 SECTIONS: dict[str, type[BaseModel]] = {
     "## [repository]": s.RepositorySettings,
+    "## [environments.NAME]": s.EnvironmentSettings,
+    "## [[freezes]]": s.FreezeSettings,
     "## [github]": s.GitHubSettings,
     "## [gitlab]": s.GitLabSettings,
     "## [ledger]": s.LedgerSettings,
@@ -99,9 +101,10 @@ def default(model: type[BaseModel], name: str) -> Any:
 
 def test_every_section_of_the_settings_is_documented() -> None:
     text = SETTINGS.read_text(encoding="utf-8")
-    for name in set(s.Settings.model_fields) - {"root", "data_dir", "plans"}:
+    for name in set(s.Settings.model_fields) - {"root", "data_dir", "default_environment", "plans"}:
         assert re.search(rf"^## \[+{name}[.\]]", text, re.MULTILINE), name
     assert '| `data_dir` | `".promptship"` |' in text
+    assert '| `default_environment` | `"production"` |' in text
 
 
 def test_the_lint_table_is_the_registry() -> None:

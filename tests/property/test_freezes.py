@@ -99,3 +99,26 @@ def test_a_week_without_a_gap_has_no_end() -> None:
     found = covered([always], "production", "support", START)
     assert found is not None
     assert found.until is None
+
+
+def test_the_edges_of_a_window_and_the_days_on_which_clocks_change() -> None:
+    zone = "Europe/Berlin"
+    night = Weekly(days=("sun",), begin="02:15", end="02:45", zone=zone)
+
+    def at(day: int, month: int, hour: int, minute: int) -> datetime:
+        return datetime(2026, month, day, hour, minute, tzinfo=UTC)
+
+    # 25 October: 02:00 to 03:00 comes twice, from 00:00 and from 01:00 UTC
+    assert night.until(at(25, 10, 0, 14)) is None
+    assert night.until(at(25, 10, 0, 15)) == at(25, 10, 0, 45)
+    assert night.until(at(25, 10, 0, 45)) is None
+    assert night.until(at(25, 10, 1, 15)) == at(25, 10, 1, 45)
+    assert night.until(at(25, 10, 1, 45)) is None
+    # 29 March: it does not come at all; a window that reaches beyond it begins when the clock jumps into it
+    assert [night.until(at(29, 3, 0, 30)), night.until(at(29, 3, 1, 15))] == [None, None]
+    longer = night.model_copy(update={"end": "03:15"})
+    assert longer.until(at(29, 3, 0, 59)) is None
+    assert longer.until(at(29, 3, 1, 0)) == at(29, 3, 1, 15)
+    day = Weekly(days=("sun",), zone=zone)
+    assert day.until(at(24, 10, 22, 0)) == at(25, 10, 23, 0)  # 25 hours
+    assert day.until(at(25, 10, 23, 0)) is None

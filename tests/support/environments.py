@@ -1,9 +1,7 @@
 """The house with environments: dev and staging before production."""
 
 from dataclasses import replace
-from typing import Any
 
-from promptship.adapters.memory.approvals import MemoryApprovals
 from promptship.lifecycle import steps, telling
 from promptship.lifecycle.app import App
 from promptship.lifecycle.approval import approve
@@ -49,6 +47,11 @@ def push(house: House, text: str, *, branch: str = "staging", **files: str) -> s
 
 def run(house: House, release_id: str) -> str:
     """One run of the flow, with a suite that finds nothing."""
+    return run_flow(house.app, release_id)
+
+
+def run_flow(app: App, release_id: str) -> str:
+    """One run of the flow over these ports, with a suite that finds nothing."""
 
     def regress(app: App, release_id: str) -> steps.Standing:
         standing = steps.evaluated(app, release_id)
@@ -60,9 +63,9 @@ def run(house: House, release_id: str) -> str:
         )  # fmt: skip
 
     for step in (steps.lint, regress, steps.start_canary, telling.ask, steps.promote):
-        if step(house.app, release_id) is not steps.Standing.GO_ON:
+        if step(app, release_id) is not steps.Standing.GO_ON:
             break
-    return telling.conclude(house.app, release_id).value
+    return telling.conclude(app, release_id).value
 
 
 def promote(house: House, release_id: str) -> str:
@@ -81,9 +84,3 @@ def serves(house: House, route: str) -> str | None:
     """Digest that a route serves as stable."""
     found = house.routes.get(route)
     return None if found is None else found.stable
-
-
-def cards(house: House) -> Any:
-    """Cards that were posted."""
-    approvals: MemoryApprovals = house.approvals
-    return approvals.cards

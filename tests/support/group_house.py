@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from promptship.adapters.memory.outbox import MemoryOutbox
 from promptship.lifecycle import steps, telling
 from promptship.lifecycle.adopting import adopt
 from promptship.lifecycle.app import App
 from promptship.lifecycle.opening import open_for_push
 from promptship.release.phase import WATCHED
+from promptship.routing.observation import Feedback, Observation
 from promptship.routing.split import takes_candidate
-from tests.support.house import PROMPT, STAGES, SUITE, House
+from promptship.watcher import Watcher
+from tests.support.house import PROMPT, STAGES, SUITE, BusyLedger, House
 
 TOGETHER = {"support": "release: {together: [tools]}\n", "tools": "", "router": ""}
 """Of each prompt, what its file says at the end. `tools` need not name `support` to belong to it."""
 PLAN = STAGES.replace('lease = "30s"', 'lease = "5m"')
+
+
+class DiedError(BaseException):
+    """A process that is no more."""
+
+
+class MortalLedger(BusyLedger):
+    """A ledger whose process dies right after one of the next writes."""
+
+    left = 0
+    """Writes until then; 0: it lives."""
+
+    def append(self, *words: Any, **more: Any) -> Any:
+        return self._or_die(super().append(*words, **more))
+
+    def append_all(self, *words: Any, **more: Any) -> Any:
+        return self._or_die(super().append_all(*words, **more))
+
+    def open_release(self, *words: Any, **more: Any) -> Any:
+        return self._or_die(super().open_release(*words, **more))
+
+    def _or_die(self, written: Any) -> Any:
+        self.left = max(self.left - 1, -1)
+        if self.left == 0:
+            raise DiedError
+        return written
 
 
 @dataclass
@@ -24,6 +53,12 @@ class GroupHouse(House):
     """Three prompts: support and tools are a group, router is alone."""
 
     plan: str = PLAN
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.ledger: MortalLedger = MortalLedger(self.routes)
+        self.app = replace(self.app, ledger=self.ledger, outbox=MemoryOutbox(self.ledger))
+        self.watcher = Watcher(self.app)
 
     def files(self, texts: dict[str, str], **more: str) -> dict[str, str]:
         files = {"promptship.toml": self.plan}
@@ -44,10 +79,12 @@ class GroupHouse(House):
             {path: body.encode() for path, body in files.items()}, author="dev@example.org"
         )
 
-    def change(self, *, more: dict[str, str] | None = None, **texts: str) -> dict[str, str]:
+    def change(
+        self, texts: Mapping[str, str] | None = None, *, more: Mapping[str, str] | None = None, **others: str
+    ) -> dict[str, str]:
         """Commit other texts, announce it; returns the releases that were opened, by prompt."""
         before = self.repository.resolve("main").id
-        self.texts = {**self.texts, **texts}
+        self.texts = {**self.texts, **(texts or {}), **others}
         after = self.save(**(more or {}))
         opened = open_for_push(self.app, before=before, after=after, actor="push:dev@example.org")
         return {one.prompt: one.release_id for one in opened}
@@ -79,7 +116,9 @@ class GroupHouse(House):
             for one in due:
                 self.run_flow(one.id)
 
-    def serve(self, requests: int = 100, *, seconds: float = 20.0, **bad: float) -> None:
+    def serve(
+        self, requests: int = 100, *, seconds: float = 20.0, bad: Mapping[str, float] | None = None
+    ) -> None:
         """Requests of the same users to every prompt with a route; `bad`: share of escalated candidates, by prompt."""
         seen: dict[tuple[str, Any], int] = {}
         for _ in range(requests):
@@ -96,20 +135,11 @@ class GroupHouse(House):
                 ):
                     arm = "candidate"
                 count = seen[prompt, arm] = seen.get((prompt, arm), 0) + 1
-                rate = bad.get(prompt, 0.02) if arm == "candidate" else 0.1
+                rate = (bad or {}).get(prompt, 0.02) if arm == "candidate" else 0.1
                 escalated = int(count * rate) > int((count - 1) * rate)
                 self._record(prompt, arm, split if live else None, escalated=escalated)
 
     def _record(self, prompt: str, arm: Any, split: Any, *, escalated: bool) -> None:
-        route = self.routes.get
-        self.requests_of = prompt
-        real = self.app.routes.get
-        assert real == route
-        self._serve_of(prompt, arm, split, escalated=escalated)
-
-    def _serve_of(self, prompt: str, arm: Any, split: Any, *, escalated: bool) -> None:
-        from promptship.routing.observation import Feedback, Observation
-
         route = self.routes.get(prompt)
         assert route is not None
         at_ms = int(self.clock.now().timestamp() * 1000)
@@ -132,15 +162,23 @@ class GroupHouse(House):
                 )
             )  # fmt: skip
 
-    def until_all(self, ids: dict[str, str], *phases: str, turns: int = 40, **bad: float) -> list[str]:
+    def until_all(
+        self, ids: dict[str, str], *phases: str, turns: int = 40, bad: Mapping[str, float] | None = None
+    ) -> list[str]:
         """Traffic and looks until every release stands in one of the phases; returns where they stand."""
         for _ in range(turns):
             standing = [self.release(one).phase.value for one in ids.values()]
             if all(one in phases for one in standing):
                 break
-            self.serve(200, **bad)
+            self.serve(120, bad=bad)
             self.look()
         return [self.release(one).phase.value for one in ids.values()]
+
+    def stable(self, prompt: str) -> str:
+        """Digest that is stable now."""
+        route = self.routes.get(prompt)
+        assert route is not None
+        return route.stable or ""
 
     def shares(self, *prompts: str) -> set[tuple[float, str]]:
         """(share, salt) that the candidates of these prompts have now."""
@@ -149,7 +187,7 @@ class GroupHouse(House):
         return {(split.share, split.salt) if split is not None else (0.0, "") for split in splits}
 
 
-def hold_together(house: GroupHouse, *, on_break: Callable[[str], None] | None = None) -> None:
+def hold_together(house: GroupHouse) -> None:
     """What is true of the groups of a house at every moment: the same share or none, all promoted or none."""
     by_group: dict[tuple[str, ...], list[Any]] = {}
     for summary in house.ledger.summaries(limit=10_000):

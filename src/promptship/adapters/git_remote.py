@@ -27,6 +27,10 @@ _HELPER: Final = (
 )
 """Git runs it in a shell and reads its answer: the token goes from the environment into Git's memory, and nowhere else."""
 _PAUSE_S: Final = 0.05
+_TERM_S: Final = 2.0
+_LEFT_S: Final = 60.0
+_LOOSE_MAX: Final = 27
+"""Objects in one of 256 directories, above which Git itself packs them: 6,700 in all."""
 _SAID_MAX: Final = 300
 _KEPT: Final = ("GIT_SSH_COMMAND", "GIT_SSH", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 """Of Git's own variables, those that say how a remote is reached."""
@@ -48,7 +52,7 @@ class Remote:
         """Bring branches, tags and `refs` into the mirror, which is made when it is not there.
 
         References that are gone there are gone here; their commits stay. Whoever waits while somebody else begins and ends
-        the same fetch does not fetch again.
+        the same fetch does not fetch again. What a fetch that was killed left in the way is removed.
 
         Raises:
             Unavailable: the remote does not answer, does not let us in, or takes longer than the deadline.
@@ -60,15 +64,25 @@ class Remote:
             if not refs and _last(lock) > arrived:
                 return
             began = time.monotonic_ns()
-            if not (mirror / "HEAD").exists():
-                self._git(
+            if not all((mirror / part).exists() for part in ("HEAD", "config", "objects", "refs")):
+                self._git(  # not there, or whoever made it was killed over it
                     deadline, "init", "--quiet", "--bare", f"--initial-branch={self.branch}", str(mirror)
                 )
             more = tuple(f"+{ref}:refs/promptship/{ref.removeprefix('refs/')}" for ref in refs)
-            self._git(
-                deadline, "-C", str(mirror), "fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules",
+            fetch = (
+                "-C", str(mirror), "fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules",
                 "--no-write-fetch-head", "--no-auto-maintenance", "--", self.address, *_BRANCHES, *more,
             )  # fmt: skip
+            try:
+                self._git(deadline, *fetch)
+            except Unavailable:
+                if not _swept(mirror):
+                    raise
+                self._git(deadline, *fetch)
+            if sum(1 for _ in (mirror / "objects" / "17").glob("*")) > _LOOSE_MAX:
+                # Git's own tidying would delete commits that were pushed away, which releases are of. This one keeps everything.
+                with suppress(Unavailable):
+                    self._git(deadline, "-C", str(mirror), "repack", "--quiet", "-d", "--geometric=2")
             if not refs:
                 os.pwrite(lock, f"{began:020d}".encode(), 0)
 
@@ -128,9 +142,7 @@ class Remote:
             raise Unavailable(f"fetching from {self.shown} took longer than {self.timeout_s:g} s") from None
         finally:
             if process.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
+                _end(process)
         if process.returncode != 0:
             why = clipped(redact(said.decode("utf-8", "replace")), _SAID_MAX) or f"{process.returncode}"
             raise Unavailable(f"cannot fetch from {self.shown}: {why}")
@@ -165,6 +177,34 @@ class Remote:
         if self._scheme in {"http", "https"}:
             environment[TOKEN_VARIABLE] = self.token()
         return environment
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """First asked, so that it takes its locks away; then ended, with its helpers."""
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, sent)
+            process.communicate(timeout=_TERM_S)
+    process.communicate()
+
+
+def _swept(mirror: Path) -> bool:
+    """Remove locks and halves of packs that killed processes left; whether there were any.
+
+    Git holds its locks for milliseconds and writes to a pack that arrives: what is older than a minute is nobody's.
+    """
+    left = [
+        *mirror.glob("*.lock"),
+        *(mirror / "refs").rglob("*.lock"),
+        *(mirror / "objects" / "pack").glob("tmp_*"),
+    ]
+    found = False
+    for path in left:
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _LEFT_S:
+                path.unlink()
+                found = True
+    return found
 
 
 def _last(lock: int) -> int:

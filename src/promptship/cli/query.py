@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
-from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from promptship.cli.context import CONFIG, Config, Json, print_json, settings
 from promptship.cli.context import app as connect
+from promptship.cli.rows import as_csv, as_json, as_table
 from promptship.errors import ConfigError, Problem
-
-if TYPE_CHECKING:
-    from promptship.adapters.telemetry.query import Answer
-
-TABLE_ROWS_MAX = 1000
-"""Rows that a table on the terminal shows; the other formats have all."""
 
 
 class Format(StrEnum):
@@ -43,6 +35,7 @@ def query(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write instead of stdout.")
     ] = None,
+    json: Json = False,
     config: Config = CONFIG,
 ) -> None:
     """Ask the telemetry in SQL (DuckDB's): every request, feedback and score that was kept, each once. Nothing can be changed.
@@ -51,25 +44,26 @@ def query(
     promptship query "select arm, count(*), avg(latency_ms) from observations where release = 'r-41' group by arm"
     promptship query "select * from scores where name = 'tone'" --output tone.parquet
     """
+    from promptship.numbers import plural
     from promptship.wiring import history
 
-    kind = _format(format_, output)
+    kind = _format(Format.JSON if json else format_, output)
     sql = sys.stdin.read() if sql == "-" else sql
     with history(settings(config)) as asked:
         if output is not None and kind is not Format.TABLE:
             rows = asked.export(sql, output, kind.value)
-            print(f"{rows:,} rows in {output}", file=sys.stderr)
+            print(f"{plural(rows, 'row')} in {output}", file=sys.stderr)
             return
         with asked.select(sql) as answer:
             if output is not None:
                 with output.open("w", encoding="utf-8") as file:
-                    _table(answer, file)
+                    as_table(answer, file)
             elif kind is Format.CSV:
-                _csv(answer)
+                as_csv(answer)
             elif kind is Format.JSON:
-                _json(answer)
+                as_json(answer)
             else:
-                _table(answer, sys.stdout)
+                as_table(answer, sys.stdout)
 
 
 def compact(json: Json = False, config: Config = CONFIG) -> None:
@@ -96,54 +90,3 @@ def _format(given: Format | None, output: Path | None) -> Format:
             [Problem("query", "--output", str(output), "expected a file in a directory that is there")]
         )
     return kind
-
-
-def _csv(answer: Answer) -> None:
-    out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow(answer.columns)
-    out.writerows(answer.rows)
-
-
-def _json(answer: Answer) -> None:
-    """An array, a row a line, as the rows come."""
-    print("[", end="")
-    separator = "\n"
-    for row in answer.rows:
-        print(
-            separator
-            + json.dumps(dict(zip(answer.columns, row, strict=True)), default=str, ensure_ascii=False),
-            end="",
-        )
-        separator = ",\n"
-    print("\n]")
-
-
-def _table(answer: Answer, file: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    shown, more = _first(answer.rows)
-    table = Table()
-    for name in answer.columns:
-        table.add_column(_plain(name), overflow="fold")
-    for row in shown:
-        table.add_row(*map(_plain, row))
-    width = None if file.isatty() else max(80, 40 * len(answer.columns))
-    Console(file=file, width=width, markup=False, highlight=False).print(table)
-    if more:
-        print(f"the first {TABLE_ROWS_MAX:,} rows; --format csv shows all", file=sys.stderr)
-
-
-def _first(rows: Iterable[Sequence[Any]]) -> tuple[list[Sequence[Any]], bool]:
-    shown: list[Sequence[Any]] = []
-    for row in rows:
-        if len(shown) == TABLE_ROWS_MAX:
-            return shown, True
-        shown.append(row)
-    return shown, False
-
-
-def _plain(value: Any) -> Any:
-    from rich.text import Text
-
-    return Text("" if value is None else str(value))

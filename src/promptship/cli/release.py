@@ -22,9 +22,7 @@ ReleaseId = Annotated[str, typer.Argument(help="Release id, or the beginning of 
 def open_(
     prompt: Annotated[str, typer.Argument(help="Name or path of the prompt.")],
     ref: Annotated[str, typer.Option(help="Branch, tag or commit to release.")] = "HEAD",
-    again: Annotated[
-        bool, typer.Option("--again", help="Retry a commit whose release ended without a verdict.")
-    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Retry what ended without a verdict.")] = False,
     reason: Reason = "",
     environment: Environment = "",
     during_freeze: DuringFreeze = False,
@@ -63,8 +61,7 @@ def list_(
     from promptship.render.release import release_list
 
     app = connect(config)
-    phases = OPEN if open_only else None
-    summaries = releases_in(app, environment, prompt=prompt, phases=phases, limit=limit)
+    summaries = releases_in(app, environment, prompt=prompt, phases=OPEN if open_only else None, limit=limit)
     if json:
         print_json([asdict(summary) for summary in summaries])
     elif not summaries and open_only:
@@ -85,8 +82,7 @@ def show(release: ReleaseId, json: Json = False, config: Config = CONFIG) -> Non
     if json:
         print_json([event.model_dump(mode="json") for event in events])
     else:
-        shown = app.release(release_id)
-        print(release_text(shown, events, described(app, shown)))
+        print(release_text(shown := app.release(release_id), events, described(app, shown)))
 
 
 @app.command()

@@ -44,7 +44,11 @@ def gateway(config: Config = CONFIG) -> None:
     _log_to_stderr()
     settings = read_settings(config)
     kept = Secrets(settings.data, os.environ)
-    run(settings, token=kept.gateway_token, secret=kept.signing_key)
+    listens = logging.getLogger("promptship.gateway").info
+    run(
+        settings, token=kept.gateway_token, secret=kept.signing_key,
+        ready=lambda address: listens("listens at %s/v1 (model: prompt:<name>)", address),
+    )  # fmt: skip
 
 
 def watcher(config: Config = CONFIG) -> None:

@@ -37,6 +37,8 @@ class Call:
     stream: bool
     fields: dict[str, Any]
     """Everything else, passed on to the provider."""
+    named_by: str = "model"
+    """The field that names prompt and version, for refusals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Names:
             return unknown_model(f"{name[:120]!r} is no name of a prompt", param)
         if version and not _PIN.fullmatch(version):
             return unknown_model(
-                f"{version[:80]!r} is no version of {name}: give at least 6 characters of its digest; no other is served for it",
+                f"{version[:80]!r} is no version of {name}: give at least 6 characters of its digest, or a version that "
+                "gateway.prompt_ids knows; no other is served for it",
                 param,
             )
         return name, version

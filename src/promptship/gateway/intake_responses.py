@@ -23,7 +23,9 @@ def read_response_call(body: bytes, unit_header: str = "", names: Names | None =
     fields = read_json(body)
     if isinstance(fields, Rejection):
         return fields
+    named_by = "model"
     if fields.get("prompt") is not None:
+        named_by = _names(fields["prompt"])
         named = _named_by_prompt(fields.pop("prompt"), names)
         fields.pop("model", None)  # the version brings its own
     else:
@@ -42,7 +44,12 @@ def read_response_call(body: bytes, unit_header: str = "", names: Names | None =
     unit = unit_of(unit_header, fields, "user", "safety_identifier")
     if isinstance(unit, Rejection):
         return unit
-    return Call(name, pin, unit, variables, items, stream, fields)
+    return Call(name, pin, unit, variables, items, stream, fields, named_by)
+
+
+def _names(prompt: Any) -> str:
+    """The field of a prompt object that says most about which one is meant."""
+    return "prompt.version" if isinstance(prompt, dict) and prompt.get("version") else "prompt.id"
 
 
 def _named_by_prompt(prompt: Any, names: Names) -> tuple[str, str, dict[str, Any]] | Rejection:
@@ -58,7 +65,7 @@ def _named_by_prompt(prompt: Any, names: Names) -> tuple[str, str, dict[str, Any
         return bad_request("prompt.id is missing", "prompt.id", code="missing_required_parameter")
     if not isinstance(version, str | None):
         return bad_request("prompt.version must be a text", "prompt.version")
-    named = names.resolve(id_, version or "", "prompt.version" if version else "prompt.id")
+    named = names.resolve(id_, version or "", _names(prompt))
     if isinstance(named, Rejection):
         return named
     variables = _variables(prompt.get("variables"))

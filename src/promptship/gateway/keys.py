@@ -12,10 +12,9 @@ from promptship.gateway.wire import Scope, header
 from promptship.routing.table import RoutingTable
 from promptship.settings.serving import ApplicationSettings
 
-_REFUSED = Rejection(
-    401, "invalid_api_key", "this key is none of an application's: Authorization: Bearer <key>, or x-api-key"
-)
-
+_HOW: Final = "Authorization: Bearer <key>, x-api-key or api-key"
+_REFUSED: Final = Rejection(401, "invalid_api_key", f"no application has this key; it comes as {_HOW}")
+_WITHOUT: Final = Rejection(401, "invalid_api_key", f"a key is wanted: {_HOW}")
 
 ALLOWED: Final = "promptship.prompts"
 """Key of the ASGI scope: the prompts that the application may use; absent or None: all."""
@@ -49,6 +48,8 @@ class Keys:
         scheme, _, bearer = header(scope, b"authorization").partition(" ")
         key = bearer.strip() if scheme.lower() == "bearer" else ""
         key = key or header(scope, b"x-api-key") or header(scope, b"api-key")
+        if not key:
+            return _WITHOUT
         # Looking a hash up tells a guesser nothing about the keys by its time.
         return self._known.get(hashlib.sha256(key.encode("latin-1")).hexdigest()) or _REFUSED
 

@@ -9,7 +9,7 @@ import orjson
 from promptship.client.live import LiveTable
 from promptship.gateway.intake import SCHEME, SCHEMES
 from promptship.gateway.keys import released
-from promptship.gateway.rejection import unknown_model
+from promptship.gateway.rejection import NO_ROUTES, unknown_model
 from promptship.gateway.wire import JSON, Receive, Reply, Scope
 
 PATH: Final = "/v1/models"
@@ -26,6 +26,9 @@ class Models:
         """The list, or one of it; 404 when that one has never been released."""
         wanted = scope["path"][len(PATH) :].removeprefix("/")
         table = self._live.table
+        if table is None:  # an empty list would say that there are no prompts
+            await reply.reject(NO_ROUTES)
+            return
         names = released(scope, table)
         if not wanted:
             data = [_model(name) for name in names]

@@ -68,3 +68,8 @@ def bad_request(message: str, param: str | None = None, *, code: str = "invalid_
 def unknown_model(message: str, param: str = "model") -> Rejection:
     """404 `model_not_found`, as OpenAI says it."""
     return Rejection(404, "model_not_found", message, param)
+
+
+NO_ROUTES: Final = Rejection(
+    503, "no_routes_yet", "this gateway has not heard from its control plane yet; try again"
+)

@@ -13,7 +13,7 @@ from promptship.client.live import LiveTable
 from promptship.gateway.attributes import KNOWN_APPLICATION
 from promptship.gateway.keys import allowed
 from promptship.gateway.news import COMMENT, News, event
-from promptship.gateway.rejection import Rejection
+from promptship.gateway.rejection import NO_ROUTES
 from promptship.gateway.wire import JSON, Receive, Reply, Scope
 from promptship.routing.table import RoutingTable
 
@@ -21,9 +21,6 @@ PATH: Final = "/api/routes"
 EVENTS: Final = "/api/routes/events"
 QUIET_S: Final = 5.0
 """A gateway that has not heard from its control plane for so long does not vouch for its routes: clients see them grow old."""
-NO_ROUTES: Final = Rejection(
-    503, "no_routes_yet", "this gateway has not heard from its control plane yet; try again"
-)
 
 
 @dataclass

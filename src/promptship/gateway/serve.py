@@ -26,11 +26,11 @@ from promptship.client.feed import HttpRouteFeed
 from promptship.client.kept import KeptRoutes
 from promptship.errors import Unavailable
 from promptship.gateway.app import Gateway, create_app
+from promptship.gateway.losses import tell_losses
 from promptship.gateway.record import Spool
 from promptship.gateway.sampling import Samples
 from promptship.gateway.spans import Spans, Tracing
 from promptship.gateway.upstream import Upstream
-from promptship.lifecycle.environments import environment_of
 from promptship.ports import Clock, RouteFeed
 from promptship.settings import GatewaySettings, Settings
 
@@ -76,8 +76,8 @@ class _Server(uvicorn.Server):
 
 def kept_routes(settings: Settings) -> str:
     """Name of the file with the last known routes: those of another environment must never be served from it."""
-    environment = environment_of(settings, settings.gateway.environment)
-    return f"gateway-routes-{environment}.json" if environment else KEPT_ROUTES
+    name = settings.gateway.environment
+    return KEPT_ROUTES if name in {"", settings.default_environment} else f"gateway-routes-{name}.json"
 
 
 def build(
@@ -127,11 +127,12 @@ async def serve(
     """
     clock = SystemClock()
     listener = _listening(settings.gateway.host, settings.gateway.port)
+    spool = SpoolWriter(settings.spool, clock=clock, writer="gateway")
     app = build(
         settings,
         feed=HttpRouteFeed(settings.server_url, token, environment=settings.gateway.environment),
         upstream=HttpUpstream(Endpoints(settings.providers, settings.models, os.environ)),
-        spool=SpoolWriter(settings.spool, clock=clock, writer="gateway"),
+        spool=spool,
         secret=secret,
         clock=clock,
         samples=SampleWriter(
@@ -143,7 +144,14 @@ async def serve(
     )
     address = f"http://{settings.gateway.host}:{listener.getsockname()[1]}"
     server = _Server(_config(app, settings.gateway), app, lambda: ready(address) if ready else None)
-    await server.serve(sockets=[listener])
+    name = f"{socket.gethostname()}:{listener.getsockname()[1]}"
+    telling = asyncio.create_task(
+        tell_losses(settings.server_url, token, gateway=name, lost=lambda: spool.lost)
+    )
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        telling.cancel()
 
 
 def run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from promptship.client.live import LiveTable
@@ -20,7 +20,7 @@ from promptship.gateway.hiding import asks_usage
 from promptship.gateway.intake import Call, Names
 from promptship.gateway.keys import forbidden
 from promptship.gateway.record import Record, Spool
-from promptship.gateway.rejection import Rejection
+from promptship.gateway.rejection import NO_ROUTES, Rejection
 from promptship.gateway.sampling import Sampler, Tap
 from promptship.gateway.spans import Traced, Tracing
 from promptship.gateway.upstream import Costs, Upstream
@@ -31,9 +31,6 @@ from promptship.routing.request_id import uuid7
 from promptship.routing.token import Claims, sign
 
 KILLED = Decision.KILLED
-_NO_ROUTES = Rejection(
-    503, "no_routes_yet", "this gateway has not heard from its control plane yet; try again"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +122,7 @@ class Serving:
             await self._serve(question, record, ticket, receive, reply, headers)
 
     def _choose(self, call: Call, scope: Scope) -> Choice | Rejection:
-        refusal = forbidden(scope, call.prompt)
+        refusal = forbidden(scope, call.prompt, call.named_by)
         if refusal is not None:
             return refusal
         attributes = attributes_of(scope)
@@ -133,16 +130,17 @@ class Serving:
             return attributes
         live = self.around.live
         if live.table is None:
-            return _NO_ROUTES
+            return NO_ROUTES
         route, leased = live.route(call.prompt), live.leased(call.prompt)
-        return choose(
-            route,
-            prompt=call.prompt,
-            pin=call.pin,
-            unit=call.unit,
-            leased=leased,
-            attributes=attributes,
+        chosen = choose(
+            route, prompt=call.prompt, pin=call.pin, unit=call.unit, leased=leased, attributes=attributes
         )
+        if isinstance(chosen, Choice) or call.named_by == "model":
+            return chosen
+        if route is not None:
+            return replace(chosen, param=call.named_by)
+        why = f"{chosen.message}; `gateway.prompt_ids` can say which prompt an id means"
+        return replace(chosen, message=why, param="prompt.id")
 
     def _tap(self, choice: Choice, call: Call, request: str, at_ms: int) -> Tap | None:
         if self.around.sampler is None:

@@ -36,3 +36,5 @@ def take_effect(app: App, release_id: str) -> None:
                 break
     except PromptshipError as error:
         _log.warning("release %s gets its traffic from its run: %s", release_id, error)
+    except Exception:  # noqa: BLE001 - the yes is kept: who gave it must not hear that it was not
+        _log.exception("release %s could not be given its traffic at once", release_id)

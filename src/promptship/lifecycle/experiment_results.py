@@ -15,6 +15,7 @@ from promptship.lifecycle import holdback
 from promptship.lifecycle.app import App
 from promptship.lifecycle.experiment_looks import ratio_of, requests_of
 from promptship.lifecycle.experiment_record import ArmsExperiment
+from promptship.release.events import Promoted
 
 
 def results(found: ArmsExperiment, *, alpha: float = ALPHA) -> ArmsFound:
@@ -85,6 +86,8 @@ def holdback_results(app: App, release_id: str, *, alpha: float = ALPHA) -> Arms
         raise NotFound(
             f"release {release_id} has had no holdback: its plan's `canary.holdback` is {canary.holdback:g}"
         )
+    if not any(isinstance(kept.fact, Promoted) for kept in app.ledger.events(release_id, looks=False)):
+        raise NotFound(f"release {release_id} was never promoted, so it has had no holdback")
     entries = app.journal.entries(f"{holdback.TOPIC}{release_id}")
     looks = [entry.data for entry in entries if entry.kind == holdback.LOOKED]
     over = [str(entry.data["reason"]) for entry in entries if entry.kind == holdback.ENDED]

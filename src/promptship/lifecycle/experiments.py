@@ -28,10 +28,11 @@ from promptship.lifecycle.experiment_record import (
     summary,
     take_back,
 )
+from promptship.lifecycle.freezes import frozen
 from promptship.lifecycle.opening import Opened, open_release
 from promptship.lifecycle.race import rereading
 from promptship.lifecycle.reconcile import nudge
-from promptship.numbers import percent, plural, short
+from promptship.numbers import moment, percent, plural, short
 from promptship.ports import RouteChange
 from promptship.prompts.model import RiskClass
 from promptship.release.lint import HIGH_RISK_APPROVERS
@@ -77,6 +78,7 @@ def start(
     if route is None or route.stable is None:
         raise NotFound(f"prompt {prompt} is not served yet: adopt or release it first")
     _must_be_free(app, route)
+    _must_not_be_frozen(app, prompt)
     found = resolve(app, route, asked, metrics)
     if not found.plan.experiment.allowed:
         raise Refused(f"the plan of {prompt} allows no experiment with it (`experiment.allowed = false`)")
@@ -123,6 +125,14 @@ def _must_be_free(app: App, route: Route, *, besides: str = "") -> None:
     other = open_of(app, prompt)
     if other is not None and other.id != besides:
         raise Refused(f"experiment {other.id} of {prompt} is {other.status} already: stop it first")
+
+
+def _must_not_be_frozen(app: App, prompt: str) -> None:
+    """Raises Refused in a freeze: an experiment gives its arms traffic."""
+    freeze = frozen(app, prompt)
+    if freeze is not None:
+        until = f"until {moment(freeze.until)}" if freeze.until is not None else "until the freeze is ended"
+        raise Refused(f"no experiment with {prompt} begins {until}: {freeze.reason}")
 
 
 def begin(app: App, experiment_id: str, *, actor: str) -> ArmsExperiment:
@@ -178,6 +188,7 @@ def approve(app: App, typed: str, *, who: str, via: str) -> ArmsExperiment:
         Refused: not an approver, a second yes, an author where the plan forbids it, nothing to decide, or it cannot begin. An
             attempt that does not count is kept in the journal.
     """
+    _must_not_be_frozen(app, find(app, typed).prompt)
     found = _approved(app, find(app, typed).id, who=who, via=via)
     return begin(app, found.id, actor=f"person:{who}") if len(found.approvers) >= found.required else found
 
@@ -274,7 +285,7 @@ def promote(app: App, typed: str, arm: str, *, actor: str) -> Opened:
 
     Raises:
         NotFound: no such experiment or arm, or its commit is gone.
-        Refused: it is stable already, or it was dropped.
+        Refused: it is stable already, it was dropped, or the release of its commit has ended; the experiment goes on then.
     """
     found = find(app, typed)
     won = next((one for one in found.arms if one.name == arm), None)
@@ -289,6 +300,11 @@ def promote(app: App, typed: str, arm: str, *, actor: str) -> Opened:
         raise Refused(f"arm {arm} was dropped: {found.dropped[arm]}")
     why = f"arm {arm} of experiment {found.id}"
     opened = open_release(app, prompt=found.prompt, ref=won.commit, actor=actor, reason=why, again=True)
+    if not opened.created and not (before := app.release(opened.release_id)).is_open:
+        raise Refused(
+            f"the commit of arm {arm} has been released already, as {before.id}: {before.phase.replace('_', ' ')}"
+            f"{f' ({before.reason})' if before.reason else ''}; commit the version anew to release it again"
+        )
     if found.status is not Status.STOPPED:
         end(
             app,

@@ -109,7 +109,7 @@ def write(app: App, appends: Sequence[Append], *, actor: str, at: datetime) -> N
 def companions(app: App, summaries: Sequence[ReleaseSummary]) -> dict[str, tuple[str, ...]]:
     """Prompts that go together with each of these releases, by id, of those that are open."""
     by_commit = Counter(one.commit for one in summaries if one.phase in OPEN)
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for summary in summaries:
         if summary.phase in OPEN and by_commit[summary.commit] > 1:
             others = fellows(app, app.release(summary.id))

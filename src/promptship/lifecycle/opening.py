@@ -14,7 +14,7 @@ from promptship.lifecycle.ending import cancel, end
 from promptship.lifecycle.environments import branches, environment_of, rules_of
 from promptship.lifecycle.line import Line
 from promptship.lifecycle.race import rereading
-from promptship.lifecycle.reconcile import nudge
+from promptship.lifecycle.reconcile import nudge, nudge_all
 from promptship.ports import Commit, ReleaseSummary, Tree
 from promptship.prompts.digest import digest
 from promptship.prompts.load import default_name, load
@@ -95,8 +95,7 @@ def take_push(app: App, *, before: str, after: str, actor: str, branch: str = ""
         for environment in branches(app.settings).get(branch, ())
     ]
     opened = tuple(one for each in taken for one in each.opened)
-    for one in opened[:NUDGED_MAX]:
-        nudge(app, one.release_id)
+    nudge_all(app, [one.release_id for one in opened[:NUDGED_MAX]])
     return Taken(
         opened=opened,
         as_served=tuple(name for each in taken for name in each.as_served),
@@ -170,8 +169,7 @@ def open_at(
         _open(app, file=file, commit=commit, actor=actor, reason=reason, again=again)
         for file in _with_groups(app, tree, environment, [_file(tree, path, environment)])
     ]
-    for one in opened:
-        nudge(app, one.release_id)
+    nudge_all(app, [one.release_id for one in opened])
     return opened[0]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import Final
 from uuid import uuid4
 
@@ -16,28 +18,47 @@ _log = logging.getLogger(__name__)
 
 NUDGES_MAX: Final = 25
 """Runs that are asked for in one turn of the watcher: each is a call of the orchestrator, and canaries wait for the turn's end."""
+DOWN_MAX: Final = 3
+"""Calls that fail before a turn asks for no more: a server that hangs lets each wait for its deadline. Not one: the fault may be the release's."""
 
 ACTOR: Final = "prefect"
 """Of a cancel in Prefect: its open-source server does not know who asked."""
 
 
-def nudge(app: App, release_id: str) -> bool:
-    """Ask for a flow run of a release, at most once per `watcher.retry_every` and state; False: it was asked for already.
+class Nudged(StrEnum):
+    """What became of asking for a run."""
 
-    Never fails because the orchestrator is down: the release stays due and the reconciler asks again.
+    ASKED = "asked"
+    BEFORE = "asked for before"
+    DOWN = "the orchestrator is down"
+
+
+def nudge(app: App, release_id: str) -> Nudged:
+    """Ask for a flow run of a release, at most once per `watcher.retry_every` and state.
+
+    Never fails because the orchestrator is down: the release stays due and the reconciler asks again. Whoever asks for several runs
+    had better stop at the first DOWN: each further one may wait for a deadline.
     """
     (last,) = app.ledger.events(release_id, looks=False)[-1:]
     key = f"{release_id}:{last.seq}"
     asker = uuid4().hex
     ttl_s = app.settings.watcher.retry_every
     if not app.ledger.acquire(f"nudge:{key}", asker, ttl_s=ttl_s, at=app.clock.now()):
-        return False
+        return Nudged.BEFORE
     try:
         app.orchestrator.start(release_id, key=f"{key}:{asker[:8]}")
     except Unavailable as error:
         app.ledger.let_go(f"nudge:{key}", asker)
         _log.warning("no run could be started for release %s yet: %s", release_id, error)
-    return True
+        return Nudged.DOWN
+    return Nudged.ASKED
+
+
+def nudge_all(app: App, release_ids: Iterable[str]) -> None:
+    """Ask for a run of each, until the orchestrator does not answer; the reconciler asks for the others."""
+    for release_id in release_ids:
+        if nudge(app, release_id) is Nudged.DOWN:
+            break
 
 
 def run_lease(release_id: str) -> str:
@@ -86,13 +107,15 @@ def reconcile(app: App) -> int:
     obey_cancels(app)
     now = app.clock.now()
     due = app.ledger.due(now)
-    asked = 0
+    asked = down = 0
     for summary in due:
         try:
             if summary.phase is Phase.AWAITING_APPROVAL:
                 expire(app, summary.id)
-            if asked < NUDGES_MAX and _can_move(app, summary):
-                asked += nudge(app, summary.id)
+            if asked < NUDGES_MAX and down < DOWN_MAX and _can_move(app, summary):
+                said = nudge(app, summary.id)
+                asked += said is Nudged.ASKED
+                down += said is Nudged.DOWN
         except Unavailable:
             raise  # the ledger itself: the others would fare no better
         except Conflict:

@@ -19,6 +19,8 @@ ASKED: Final = "asked"
 STARTED: Final = "started"
 BEGUN: Final = "begun"
 DONE: Final = "done"
+OUTDATED: Final = "outdated"
+"""Outcome of a head that the pull request does not hold any more."""
 PREFIX: Final = "review:"
 TRIES_MAX: Final = 5
 """A review that has been started so often and never ended is left alone: the next push to its branch is another one."""
@@ -58,13 +60,15 @@ def standing(app: App, host: str, number: int, head: str) -> Asked | None:
 def ask(app: App, *, host: str, number: int, head: str) -> bool:
     """Ask for a review of this head, once; False when it was asked for before.
 
+    A head that another one had replaced, and that was pushed again, is asked for again: nobody was told what is wrong with it.
     Never fails because the orchestrator is down: `restart` asks again.
     """
-    if standing(app, host, number, head) is not None:
+    known = standing(app, host, number, head)
+    if known is not None and known.outcome != OUTDATED:
         return False
     if not note(app, host, number, ASKED, head=head):
         return ask(app, host=host, number=number, head=head)
-    _start(app, host, number, head, tries=0)
+    _start(app, host, number, head, tries=0 if known is None else known.tries)
     return True
 
 
@@ -76,15 +80,22 @@ def restart(app: App) -> int:
     now, again = app.clock.now(), 0
     for topic in app.journal.topics(PREFIX, limit=100):
         entries = app.journal.entries(topic)
-        asked = _folded(topic, entries, str(entries[-1].data["head"]))
-        if asked is None or asked.outcome or asked.tries >= TRIES_MAX:
-            continue
-        pause = timedelta(seconds=app.settings.watcher.retry_every) * 2**asked.tries
-        if now - asked.at < pause or now - asked.at > _GIVE_UP or _is_moved(app, asked):
-            continue
-        _start(app, asked.host, asked.number, asked.head, tries=asked.tries)
-        again += 1
+        # Every head, not only the last one written about: the run of an older head may end after the newer one was asked for.
+        heads = dict.fromkeys(str(entry.data["head"]) for entry in reversed(entries))
+        for asked in (_folded(topic, entries, head) for head in heads):
+            if asked is not None and _is_lost(app, asked, now):
+                _start(app, asked.host, asked.number, asked.head, tries=asked.tries)
+                again += 1
+                break  # one run at a time holds the pull request
     return again
+
+
+def _is_lost(app: App, asked: Asked, now: datetime) -> bool:
+    """Whether a review is to be started again now."""
+    if asked.outcome or asked.tries >= TRIES_MAX:
+        return False
+    pause = timedelta(seconds=app.settings.watcher.retry_every) * 2**asked.tries
+    return pause <= now - asked.at <= _GIVE_UP and not _is_moved(app, asked)
 
 
 def _is_moved(app: App, asked: Asked) -> bool:
@@ -130,6 +141,8 @@ def _folded(topic: str, entries: Any, head: str) -> Asked | None:
     _, host, number = topic.split(":", 2)
     known: Mapping[str, Any] = {}
     for entry in mine:
+        # Asked for again, it begins anew: its mark was completed. Only its tries go on, by which runs are told apart.
+        known = {"tries": known.get("tries", 0)} if entry.kind == ASKED else known
         known = {**known, **entry.data}
     comments = [str(entry.data["comment"]) for entry in entries if entry.data.get("comment")]
     return Asked(

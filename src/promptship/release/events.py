@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    model_serializer,
+)
 
 from promptship.release.phase import Phase
+
+_OF_A_GROUP: Final = frozenset({"together", "along_with"})
 
 
 class _Event(BaseModel):
@@ -15,7 +24,16 @@ class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
-class Requested(_Event):
+class _MayBeGrouped(_Event):
+    """An event that is older than groups: without one it is written, and hashed, as it always was."""
+
+    @model_serializer(mode="wrap")
+    def _without_group(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if value or key not in _OF_A_GROUP}
+
+
+class Requested(_MayBeGrouped):
     """A push (or `promptship release`) asked for this prompt at this commit."""
 
     kind: Literal["requested"] = "requested"
@@ -155,7 +173,7 @@ class Promoted(_Event):
     previous: str | None
 
 
-class RolledBack(_Event):
+class RolledBack(_MayBeGrouped):
     """Stable serves everything again. `by`: guardrail, approver (reject), person (`promptship rollback`), expiry."""
 
     kind: Literal["rolled_back"] = "rolled_back"
@@ -175,7 +193,7 @@ class Superseded(_Event):
     by_release: str
 
 
-class Cancelled(_Event):
+class Cancelled(_MayBeGrouped):
     """Stopped by a person, or by a newer push when the plan says so. Traffic was given back in the same transaction."""
 
     kind: Literal["cancelled"] = "cancelled"

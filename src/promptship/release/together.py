@@ -38,7 +38,7 @@ def components(named: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]
 def unequal(one: Plan, other: Plan) -> list[str]:
     """What two plans of a group must have in common and have not: otherwise a unit would get one candidate and not the other."""
     pairs: dict[str, tuple[Any, Any]] = {
-        "the shares of `canary.stages`": tuple(_shares(plan) for plan in (one, other)),
+        "the shares of `canary.stages`": (_shares(one), _shares(other)),
         "`canary.lease`": (one.canary.lease, other.canary.lease),
         "`canary.holdback`": (one.canary.holdback, other.canary.holdback),
         "`canary.holdback_for`": (one.canary.holdback_for, other.canary.holdback_for),

@@ -69,8 +69,8 @@ def in_words(canary: Canary, forecast: Forecast) -> list[str]:
     same = forecast.unchanged
     if same.passes >= _FEW:
         time = same.minutes
-        first = f"An unchanged prompt passes the canary in {_chance(same.passes)} of releases, after {_minutes(time.median)}"
-        first += f" (one in ten takes longer than {_minutes(time.p90)})."
+        first = f"An unchanged prompt passes the canary in {_chance(same.passes)} of releases, after {time_of(time.median)}"
+        first += f" (one in ten takes longer than {time_of(time.p90)})."
     else:
         first = f"An unchanged prompt hardly ever passes the canary: {_chance(same.passes)} of releases."
     ends = f"By chance it is rolled back in {_chance(same.rolled_back)}, and in {_chance(same.asked)} a person has to decide."
@@ -175,7 +175,7 @@ def _fates(forecast: Forecast) -> Table:
 
 def _fate(fate: Fate) -> tuple[str, ...]:
     bad = "" if fate.bad is None or fate.bad_extra is None else f"{fate.bad:,.0f} ({fate.bad_extra:,.0f})"
-    time = "" if fate.minutes.median is None else _pair(fate.minutes, _minutes)
+    time = "" if fate.minutes.median is None else _pair(fate.minutes, time_of)
     return (
         fate_name(fate), _chance(fate.passes), _chance(fate.asked), _chance(fate.rolled_back), time,
         "" if fate.requests.median is None else _pair(fate.requests, _whole), bad,
@@ -222,7 +222,7 @@ def _longer(one: Answer, other: Answer | None) -> bool:
 
 
 def _time(answer: Answer) -> str:
-    return _pair(answer.seconds, lambda seconds: _minutes(seconds / 60))
+    return _pair(answer.seconds, lambda seconds: time_of(seconds / 60))
 
 
 def _requests(answer: Answer) -> str:
@@ -241,7 +241,7 @@ def _whole(number: float) -> str:
     return f"{int(float(f'{number:.2g}')):,}" if number >= 100 else f"{number:,.0f}"  # noqa: PLR2004 - small ones are said whole
 
 
-def _minutes(minutes: float | None) -> str:
+def time_of(minutes: float | None) -> str:
     """Seconds are said only of what takes less than ten minutes: a simulation is not a measurement."""
     if minutes is None:
         return _NEVER

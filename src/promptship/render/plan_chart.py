@@ -9,7 +9,7 @@ from promptship.canary.planner import Fate, Forecast, Spread, StageForecast
 from promptship.numbers import duration, percent
 from promptship.release.plan import Canary
 from promptship.render import svg
-from promptship.render.plan import fate_name, slow_stages
+from promptship.render.plan import fate_name, slow_stages, time_of
 from promptship.render.table import clipped
 
 _WIDTH: Final = 1100
@@ -96,8 +96,7 @@ def _until(fate: Fate) -> str:
     if fate.minutes.median is None or fate.minutes.p90 is None:
         return ""
     what = "passes" if fate.metric is None else "rolled back"
-    half, most = (duration(round(m) * 60.0) for m in (fate.minutes.median, fate.minutes.p90))
-    return f"{what} after {half} / {most}"
+    return f"{what} after {time_of(fate.minutes.median)} / {time_of(fate.minutes.p90)}"
 
 
 def _proofs(canary: Canary, slowest: list[StageForecast], y: float) -> tuple[list[str], float]:

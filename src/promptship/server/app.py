@@ -25,7 +25,7 @@ from promptship.errors import ConfigError, Problem, PromptshipError
 from promptship.lifecycle.app import App
 from promptship.lifecycle.sampling import Samplings
 from promptship.render.redact import keep_secret
-from promptship.server import decide, hooks, pages, releases, routes, slack
+from promptship.server import decide, hooks, losses, pages, releases, routes, slack
 from promptship.server.access import RequireToken
 from promptship.server.answers import on_crash, on_http_error, on_promptship_error
 from promptship.server.feed import RouteBroadcast
@@ -67,7 +67,7 @@ def create_app(
             *decide.ROUTES,
             Mount(
                 "/api",
-                routes=[*routes.ROUTES, *releases.ROUTES],
+                routes=[*routes.ROUTES, *losses.ROUTES, *releases.ROUTES],
                 middleware=[Middleware(RequireToken, token, gateway_token(secret))],
             ),
         ],

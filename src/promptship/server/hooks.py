@@ -131,9 +131,15 @@ async def receive(request: Request) -> Response:
     if ignored:
         return answer({"releases": [], "ignored": ignored}, 202)
     if isinstance(event, Push):
-        return answer(await _in_time(here, threaded(_open, here.app, event)), 202)
+        return answer(await _in_time(here, _in_turn(here, event)), 202)
     assert isinstance(event, PullChanged)  # noqa: S101 - of three kinds
     return answer(await _in_time(here, threaded(_review, here.app, event)), 202)
+
+
+async def _in_turn(here: Plane, push: Push) -> dict[str, Any]:
+    """A remote that hangs must not keep every thread: approvals and routes need them, too."""
+    async with here.pushes:
+        return await threaded(_open, here.app, push)
 
 
 async def _in_time(here: Plane, work: Awaitable[dict[str, Any]]) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from promptship.prompts.model import NAME_PATTERN
 from promptship.release.phase import Phase
 from promptship.server.answers import answer
 from promptship.server.bodies import Decision, Ending, Holding, Opening, Rollback, Switch
+from promptship.server.losses import Losses
 
 RELEASE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$"
 BODIES: Final[Mapping[tuple[str, str], type[BaseModel]]] = {
+    ("post", "/api/routes/losses"): Losses,
     ("post", "/api/releases"): Opening,
     ("post", "/api/releases/{release}/approve"): Decision,
     ("post", "/api/releases/{release}/reject"): Decision,

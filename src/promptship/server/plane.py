@@ -22,6 +22,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 REFUSALS_TOLD_S: Final = 60.0
+PUSHES_MAX: Final = 4
+"""Announced pushes that are taken in at a time. Each may wait a minute for a remote, on one of the few threads that serve everybody."""
 DRAIN_S_MAX: Final = 10.0
 """How long work that outlives its request may take when the server stops."""
 
@@ -42,6 +44,8 @@ class Plane:
     """Modals, and words for one person."""
     seen: Seen = field(default_factory=Seen)
     """What Slack has sent lately: a request that comes again is a replay."""
+    pushes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PUSHES_MAX))
+    """Held while an announced push is taken in."""
     _refusals: int = 0
     _refusals_told_at: float = float("-inf")
     _work: set[asyncio.Task[None]] = field(default_factory=set)

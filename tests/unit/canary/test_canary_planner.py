@@ -12,7 +12,7 @@ from promptship.canary.laws import RateLaw, assumed
 from promptship.canary.planner import Forecast, Spread, expected_requests, forecast, spread
 from promptship.canary.simulate import Measured, Traffic, look_times, reach
 from promptship.release.plan import Canary, Guardrail, Stage
-from promptship.render.plan import in_words, plan_markdown, plan_text
+from promptship.render.plan import in_words, plan_markdown, plan_text, time_of
 from promptship.render.plan_chart import plan_chart
 
 RAIL = Guardrail(metric="error_rate")
@@ -168,3 +168,11 @@ def test_a_hard_stop_is_warned_of_exactly_when_unchanged_prompts_reach_it() -> N
     assert "about 30 of the candidate's answers" in words
     assert never.stopped == ()
     assert never.unchanged.passes > 0.9
+
+
+def test_the_picture_says_times_as_the_text_does(busy: Forecast) -> None:
+    passes = busy.unchanged.minutes
+    assert f"passes after {time_of(passes.median)} / {time_of(passes.p90)}" in plan_chart(
+        "support", plan(), busy
+    )
+    assert (time_of(0.67), time_of(61.4), time_of(None)) == ("40 s", "1 h 1 min", "never")

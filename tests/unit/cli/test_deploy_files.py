@@ -124,3 +124,12 @@ def test_the_example_settings_can_be_read(tmp_path: Path) -> None:
     settings = load_settings(place)
     assert settings.data == Path("/var/lib/promptship")
     assert settings.prefect.pool == "releases"
+
+
+def test_the_file_with_the_secrets_gets_neither_into_an_image_nor_into_git() -> None:
+    (kept,) = COMPOSE["x-promptship"]["env_file"]
+    root = DEPLOY.parent
+    ignored = {name: (root / name).read_text().splitlines() for name in (".dockerignore", ".gitignore")}
+    assert kept.endswith(".env")
+    assert {"**/*.env", "**/.*"} <= set(ignored[".dockerignore"]), "`COPY . .` copies everything else"
+    assert "/deploy/*.env" in ignored[".gitignore"]

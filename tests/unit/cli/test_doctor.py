@@ -316,6 +316,8 @@ def test_slack(parts: tuple[Parts, Settings]) -> None:
     broken, here = parts
     assert states(outside.slack(here, TOKENS)) == {"Slack": "ok"}
     assert states(outside.slack(here, {"SLACK_BOT_TOKEN": "x"})) == {"Slack's secret": "fail", "Slack": "ok"}
+    socket = {"SLACK_BOT_TOKEN": "x", here.slack.app_token_env: "xapp-x"}
+    assert states(outside.slack(here, socket)) == {"Slack": "ok"}, "Socket Mode needs no signing secret"
     assert states(outside.slack(here, {})) == {"Slack": "fail"}
     broken.slack = {"ok": False, "error": "token_revoked"}
     (found,) = outside.slack(here, TOKENS)

@@ -247,10 +247,10 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
         400,
         "question",
     ),
-    (RESPONSES, {"prompt": {"id": "nobody"}}, 404, "model"),
+    (RESPONSES, {"prompt": {"id": "nobody"}}, 404, "prompt.id"),
     (RESPONSES, {"prompt": {"id": "Not A Name"}}, 404, "prompt.id"),
     (RESPONSES, {"prompt": {"id": "support", "version": "2"}}, 404, "prompt.version"),
-    (RESPONSES, {"prompt": {"id": "support", "version": "abcdef"}}, 404, "model"),
+    (RESPONSES, {"prompt": {"id": "support", "version": "abcdef"}}, 404, "prompt.version"),
     (RESPONSES, NAMED | {"input": 3}, 400, "input"),
     (RESPONSES, NAMED | {"input": ["hi"]}, 400, "input[0]"),
     (RESPONSES, NAMED | {"stream": 1}, 400, "stream"),
@@ -309,6 +309,24 @@ async def test_prompt_ids_of_before_go_on_and_a_version_is_served_exactly_or_not
         assert gateway.spool.observations[0].release is None
     elif status == 200:
         assert heard.headers["x-promptship-arm"] == "candidate"
+
+
+@pytest.mark.parametrize(
+    ("id_", "version", "param", "said"),
+    [
+        ("pmpt_1", "3", "prompt.version", "version abcdef012345 of the prompt 'support' is not being served"),
+        ("pmpt_1", "4", "prompt.version", "or a version that gateway.prompt_ids knows"),
+        ("pmpt_2", None, "prompt.id", "`gateway.prompt_ids` can say which prompt an id means"),
+        ("pmpt_2", "abcdef", "prompt.id", "`gateway.prompt_ids` can say which prompt an id means"),
+    ],
+)
+async def test_a_refusal_of_a_prompt_object_names_its_field_and_what_to_do(
+    tmp_path: Path, id_: str, version: str | None, param: str, said: str
+) -> None:
+    object_ = {"id": id_, "version": version, "variables": {"question": "?"}}
+    heard = await post(bench(tmp_path, prompt_ids=IDS), RESPONSES, {"prompt": object_})
+    assert (heard.status, heard.error["code"], heard.error["param"]) == (404, "model_not_found", param)
+    assert said in heard.error["message"]
 
 
 @given(st.text(max_size=20), st.text(max_size=20))

@@ -123,6 +123,7 @@ async def test_it_starts_follows_the_feed_and_closes_what_it_holds(tmp_path: Pat
     await until(lambda: running.sent)
     assert (await gateway.ask("GET", "/healthz")).status == 503
     assert (await gateway.chat()).error["code"] == "no_routes_yet"
+    assert (await gateway.ask("GET", "/v1/models")).error["code"] == "no_routes_yet"  # not: there are none
     gateway.feed.push(table(revision=4))
     await until(gateway.kept.exists)
     health = (await gateway.ask("GET", "/healthz")).json

@@ -120,6 +120,8 @@ async def test_with_applications_only_their_keys_are_served(
     if not served:
         assert (heard.error["code"], heard.error["type"]) == ("invalid_api_key", "authentication_error")
         assert KEY not in heard.body.decode()
+        is_without = not headers or "Basic" in headers.get("authorization", "")
+        assert ("a key is wanted" in heard.error["message"]) == is_without
         assert gateway.upstream.asked == []
     assert (await gateway.ask("GET", "/v1/models")).status == 401
     assert (await gateway.ask("GET", "/healthz")).status == 200

@@ -157,6 +157,52 @@ def test_over_http_the_token_lets_in_and_stands_nowhere(
     assert not [content for content in kept if TOKEN.encode() in content]
 
 
+@pytest.mark.parametrize("left", ["refs/heads/main.lock", "HEAD.lock"])
+def test_what_a_killed_fetch_left_keeps_no_later_one_from_it(
+    tmp_path: Path, origin: GitMaker, left: str
+) -> None:
+    git(origin.path, "branch", "gone", "main")
+    repository = mirror(tmp_path, str(origin.path))
+    repository.fetch()
+    git(origin.path, "branch", "-D", "gone")
+    head = origin.commit({"a": b"2"})
+    lock, half = (tmp_path / "data" / "mirror.git" / name for name in (left, "objects/pack/tmp_pack_x"))
+    for path in (lock, half):
+        path.touch()
+    with pytest.raises(Unavailable, match="lock"):  # somebody may be at it
+        repository.fetch()
+    assert lock.exists()
+    for path in (lock, half):
+        os.utime(path, (0, 0))
+    assert fetched(repository) == head
+    assert not lock.exists()
+    assert not half.exists()
+
+
+def test_small_objects_are_packed_and_nothing_is_lost(
+    tmp_path: Path, origin: GitMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = mirror(tmp_path, str(origin.path))
+    first = fetched(repository)
+    second = origin.commit({"a": b"2"})
+    assert fetched(repository) == second
+    git(origin.path, "update-ref", "refs/heads/main", first)
+    monkeypatch.setattr("promptship.adapters.git_remote._LOOSE_MAX", -1)
+    objects = tmp_path / "data" / "mirror.git" / "objects"
+    loose = len(list(objects.glob("??/*")))
+    assert fetched(repository) == first
+    assert list(objects.glob("pack/*.pack"))
+    assert len(list(objects.glob("??/*"))) < loose
+    assert repository.tree(second).read("a") == b"2", "it was pushed away, and its release may be asked for"
+
+
+def test_a_mirror_that_was_half_made_is_made(tmp_path: Path, origin: GitMaker) -> None:
+    half = tmp_path / "data" / "mirror.git"
+    half.mkdir(parents=True)
+    (half / "HEAD").write_text("ref: refs/heads/main\n")
+    assert fetched(mirror(tmp_path, str(origin.path))) == git(origin.path, "rev-parse", "main")
+
+
 def test_a_fetch_has_a_deadline(tmp_path: Path, origin: GitMaker) -> None:
     with served(tmp_path, hang=threading.Event()) as address:
         repository = mirror(tmp_path, address, timeout_s=0.5)

@@ -73,16 +73,36 @@ def test_a_yes_is_traffic_at_once_and_the_run_tells_it() -> None:
     assert house.kinds(release)[-3:] == ["approved", "promoted", "concluded"]
 
 
-def test_a_yes_whose_effect_fails_is_kept_and_the_run_does_it() -> None:
+@pytest.mark.parametrize("error", [Unavailable("down"), OSError("torn")])
+def test_a_yes_whose_effect_fails_is_kept_and_the_run_does_it(error: Exception) -> None:
     house = House()
     house.adopt()
     release = house.in_question("Say hello twice.")
     house.run_flow(release)
 
     def down(prompt: str) -> None:
-        raise Unavailable("down")
+        raise error
 
     read, house.routes.get = house.routes.get, down  # type: ignore[method-assign]
     assert approve(house.app, release, who="mira", via="cli").phase is Phase.APPROVED
     house.routes.get = read  # type: ignore[method-assign]
     assert house.run_flow(release) == "promoted"
+
+
+def test_a_push_asks_an_orchestrator_that_hangs_once() -> None:
+    house = House()
+    before = house.adopt()
+    asked: list[str] = []
+
+    def hangs(release_id: str, *, key: str) -> str:
+        asked.append(release_id)
+        raise Unavailable("no answer")
+
+    house.orchestrator.start = hangs  # type: ignore[method-assign]
+    files = {f"prompts/p{n}.yaml": PROMPT.format(text="Hi.").replace("support", f"p{n}") for n in range(3)}
+    taken = receive_push(house.app, before=before, after=house.commit(**files))
+    assert len(taken.opened) == 3
+    assert len(asked) == 1
+    assert Phase.REQUESTED not in {house.release(one.release_id).phase for one in taken.opened}, (
+        "linted all the same"
+    )

@@ -57,19 +57,30 @@ def test_what_is_promoted_in_staging_opens_a_release_in_production_once() -> Non
     assert house.release(release).plan != house.release(onward.id).plan
 
 
-def test_a_late_promotion_does_not_pass_on_what_is_served_no_more() -> None:
+def test_what_is_promoted_next_replaces_what_was_passed_on_before() -> None:
     house = chained()
     house.adopt()
     older, newer = push(house, "One."), push(house, "Two.")
     assert house.release(older).phase == "superseded"
     promote(house, newer)
     (onward,) = open_in(house, "support")
-    pass_on(house.app, house.release(older))
-    roll = push(house, "Three.")
-    promote(house, roll)
-    pass_on(house.app, house.release(newer))  # told late: staging serves another by now
-    assert [one.commit for one in open_in(house, "support")] == [house.release(roll).commit]
+    promote(house, push(house, "Three."))
+    (last,) = open_in(house, "support")
+    assert last.id != onward.id
     assert house.release(onward.id).phase == "superseded"
+
+
+def test_what_staging_serves_no_more_when_its_promotion_is_told_is_not_passed_on() -> None:
+    house = chained()
+    house.adopt()
+    adopt(house.app, [], ref="main", actor="person:x", environment="staging")
+    release = push(house, "One.")
+    run(house, release)
+    assert approve(house.app, release, who="mira", via="cli").phase == "promoted"
+    serving = house.release(release)
+    roll_back_prompt(house.app, "staging/support", actor="person:mira", reason="worse")
+    pass_on(house.app, serving)  # whoever was about to read it as promoted
+    assert open_in(house, "support") == []
 
 
 def test_a_rollback_in_staging_stops_what_it_had_passed_on() -> None:

@@ -10,13 +10,15 @@ from promptship.errors import ConfigError, NotFound, Refused
 from promptship.lifecycle import freezes
 from promptship.lifecycle.approval import approve
 from promptship.lifecycle.ending import cancel, roll_back_prompt
+from promptship.lifecycle.experiment_arms import Asked
+from promptship.lifecycle.experiments import start
 from promptship.lifecycle.freezes import Freeze
 from promptship.lifecycle.reconcile import reconcile
 from promptship.release.phase import Phase
 from promptship.render.release import release_list, release_text
 from promptship.settings import FreezeSettings
 from tests.support.environments import chained, push, run
-from tests.support.house import House
+from tests.support.house import STAGES, House
 
 
 def frozen(house: House, *, hours: float = 1, **where: Any) -> Any:
@@ -189,3 +191,32 @@ def test_a_freeze_that_a_person_began_ends_by_its_time_and_may_begin_again() -> 
     assert [one.until for one in freezes.freezes(house.app)] == [None]
     with pytest.raises(ConfigError):
         freezes.begin(house.app, Freeze(name="other", environments=("nowhere",)), actor="person:mira")
+
+
+def test_no_experiment_begins_in_a_freeze() -> None:
+    house = House()
+    house.adopt()
+    frozen(house)
+    asked = Asked(arms=("kind=stable",))
+    with pytest.raises(Refused, match=r"no experiment with support begins until .*: freeze holidays"):
+        start(house.app, "support", asked, share=0.5, lasts_s=None, metrics=(), actor="person:mira")
+
+
+def test_a_holdback_goes_on_until_the_freeze_is_over() -> None:
+    house = House(plan=STAGES.replace('lease = "30s"', 'lease = "30s"\nholdback = 0.3\nholdback_for = "1h"'))
+    house.adopt()
+    release = house.in_question("Say a good hello.")
+    house.promote(release)
+    frozen(house, hours=2)
+
+    def held() -> bool:
+        house.look()
+        route = house.routes.get("support")
+        assert route is not None
+        return route.split is not None and route.split.held is not None and route.split.lease_s > 0
+
+    assert held()
+    house.clock.advance(3600 + 60)
+    assert held()
+    house.clock.advance(3600)
+    assert not held()

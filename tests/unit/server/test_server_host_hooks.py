@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -185,6 +187,22 @@ async def test_a_remote_that_is_down_is_a_503_and_the_same_delivery_works_later(
     assert len((await send(world, "github", body, hub(body))).json()["releases"]) == 1
 
 
+async def test_a_remote_that_hangs_keeps_nobody_else_waiting(
+    world: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promptship.server.hooks.ANSWER_S", 0.01)
+    body, answered = hub_push(world), threading.Event()
+    world.repository.fetch = lambda *_: answered.wait(30)  # type: ignore[method-assign, assignment]
+    async with client(world.asgi(), token=None) as http:
+        told = [await http.post("/hooks/github", content=body, headers=hub(body)) for _ in range(50)]
+        try:
+            alive = await asyncio.wait_for(http.get("/healthz"), 10)
+        finally:
+            answered.set()
+    assert {one.status_code for one in told} == {202}
+    assert alive.status_code == 200
+
+
 async def test_a_pull_request_is_reviewed_once_per_head(world: Hosted) -> None:
     body = hub_pull()
     for action in ("opened", "synchronize", "reopened"):
@@ -263,12 +281,13 @@ async def test_with_a_signing_key_what_is_not_signed_is_a_401(
     assert list(world.app.ledger.summaries()) == []
 
 
+@pytest.mark.parametrize(("key", "forged"), [("whsec_no base64!", KEY), ("whsec_", "")])
 async def test_a_signing_key_that_is_none_lets_nobody_in(
-    world: Hosted, monkeypatch: pytest.MonkeyPatch
+    world: Hosted, key: str, forged: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GITLAB_SIGNING_KEY", "whsec_no base64!")
+    monkeypatch.setenv("GITLAB_SIGNING_KEY", key)
     body = lab_push(world)
-    assert (await send(world, "gitlab", body, standard(world, body))).status_code == 401
+    assert (await send(world, "gitlab", body, standard(world, body, key=forged))).status_code == 401
 
 
 @pytest.mark.parametrize(

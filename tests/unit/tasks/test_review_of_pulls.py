@@ -123,6 +123,41 @@ def test_a_push_during_the_review_leaves_the_comment_to_the_next(here: Reviewed)
     assert here.mark(pull).outcome == "neutral"
 
 
+def test_a_head_pushed_during_a_review_is_reviewed_although_its_run_found_the_other_at_work(
+    here: Reviewed,
+) -> None:
+    app, first = here.app, here.pull(changed())
+    assert reviewing.ask(app, host="github", number=7, head=first.head)
+    second = here.pull(changed("Say hello twice."))
+    assert reviewing.ask(
+        app, host="github", number=7, head=second.head
+    )  # its run ends at once: the first holds the lease
+    assert here.review(first) == ""
+    here.house.clock.advance(app.settings.watcher.retry_every * 2)
+    assert reviewing.restart(app) == 1
+    assert here.review(second) == "success"
+    here.house.clock.advance(app.settings.watcher.retry_every * 64)
+    assert reviewing.restart(app) == 0
+
+
+def test_a_head_that_is_pushed_again_after_another_is_reviewed_again(here: Reviewed) -> None:
+    app, first = here.app, here.pull(changed())
+    begun = begin_review(app, "github", 7, first.head)
+    assert begun is not None
+    here.pull(changed("Say hello twice."))
+    assert tell_review(app, "github", begun, examine(app, "github", begun)) == "outdated"
+    runs = len(here.house.orchestrator.reviews)
+    assert begin_review(app, "github", 7, first.head) is None, "a run that comes late asks for no other"
+    assert len(here.house.orchestrator.reviews) == runs
+    here.host.pulls[7] = first  # git push --force
+    assert reviewing.ask(app, host="github", number=7, head=first.head)
+    assert len(here.house.orchestrator.reviews) == runs + 1
+    assert here.review(first) == "success"
+    told = [report.outcome for head, _, report in here.host.marks.values() if head == first.head and report]
+    assert told == ["neutral", "success"]
+    assert not reviewing.ask(app, host="github", number=7, head=first.head)
+
+
 def test_a_closed_pull_request_is_not_reviewed(here: Reviewed) -> None:
     pull = here.pull(changed())
     here.host.pulls[7] = replace(pull, is_open=False)

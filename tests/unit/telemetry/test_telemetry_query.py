@@ -14,6 +14,7 @@ from promptship.adapters.telemetry import History, Lake
 from promptship.adapters.telemetry.compaction import Compaction
 from promptship.cli import app
 from promptship.errors import ConfigError
+from promptship.routing.observation import Observation
 from tests.support.ledger_stores import migrated_file
 from tests.support.telemetry import at, said, served, sql_telemetry
 
@@ -71,6 +72,11 @@ def test_every_format_has_every_row(house: Path, tmp_path: Path) -> None:
     )
 
 
+def test_json_is_an_option_as_on_every_read_and_truths_are_spelled_as_duckdb_does(house: Path) -> None:
+    assert json.loads(run(house, "select true as yes", "--json")) == [{"yes": True}]
+    assert run(house, "select true as yes, null as no", "--format", "csv") == "yes,no\ntrue,\n"
+
+
 def test_a_mistake_is_told_with_its_place(house: Path) -> None:
     assert "(line 2, column 7)" in run(house, "select 1\n, 2 + nope from observations", code=2)
     assert "(line 1, column 1)" in run(house, "selec 1", code=2)
@@ -114,3 +120,10 @@ def test_nothing_but_the_views_can_be_read_and_nothing_written(
 def test_views_have_the_time_of_a_record(history: History) -> None:
     with history.select("select min(time), count(*) from observations where time < '2026-03-02'") as answer:
         assert list(answer.rows) == [(at(1).replace(tzinfo=None), 2)]
+
+
+def test_columns_are_the_fields_of_a_line_and_time_compacted_or_not(history: History) -> None:
+    """The day in the name of a file of the history is no column: `select *` would change with the first compaction."""
+    with history.select("select * from observations") as answer:
+        found = set(answer.columns)
+    assert found == {*Observation.model_fields, "time"}

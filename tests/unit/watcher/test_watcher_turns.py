@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from promptship.adapters.memory.measurements import MemoryMeasurements
+from promptship.errors import Unavailable
 from promptship.lifecycle.approval import approve
-from promptship.lifecycle.reconcile import reconcile
+from promptship.lifecycle.reconcile import DOWN_MAX, reconcile
 from promptship.release.events import Requested
 from promptship.release.phase import Phase
 from promptship.watcher import Watcher
@@ -89,6 +90,26 @@ def test_a_release_that_cannot_be_read_does_not_keep_others_waiting(house: House
     house.clock.advance(house.app.settings.watcher.retry_every + 1)
     assert reconcile(house.app) == 2
     assert house.orchestrator.started == [release]
+
+
+def test_an_orchestrator_that_hangs_is_asked_a_few_times_and_later_for_all(house: House) -> None:
+    due = [house.ledger.open_release(
+        Requested(prompt=f"p{n}", path="prompts/p.yaml", commit="c" * 40, author=""), actor="push:a", at=house.clock.now(),
+    )[0] for n in range(DOWN_MAX + 5)]  # fmt: skip
+    asked: list[str] = []
+    start = house.orchestrator.start
+
+    def hangs(release_id: str, *, key: str) -> str:
+        asked.append(key)
+        raise Unavailable("no answer")
+
+    house.orchestrator.start = hangs  # type: ignore[method-assign]
+    house.clock.advance(1)
+    assert reconcile(house.app) == len(due)
+    assert len(asked) == DOWN_MAX, "each call may take its whole deadline, and canaries wait"
+    house.orchestrator.start = start  # type: ignore[method-assign]
+    reconcile(house.app)
+    assert sorted(house.orchestrator.started) == sorted(due)
 
 
 def test_two_watchers_do_not_work_at_the_same_time_and_nothing_is_doubled(house: House) -> None:

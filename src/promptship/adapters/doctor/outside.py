@@ -36,8 +36,11 @@ def slack(settings: Settings, env: Mapping[str, str]) -> Iterator[Found]:
     if not token:
         yield fail("Slack", f"{place.token_env} is not set", "put the bot token (xoxb-...) there")
         return
-    if not env.get(place.signing_secret_env):
-        advice = "put the app's signing secret there, for the control plane: clicks are refused without it"
+    if not env.get(place.signing_secret_env) and not env.get(place.app_token_env):
+        advice = (
+            "put the app's signing secret there, for the control plane: clicks are refused without it; "
+            f"or, for Socket Mode, the app-level token (xapp-...) into {place.app_token_env}"
+        )
         yield fail("Slack's secret", f"{place.signing_secret_env} is not set", advice)
     try:
         said = httpx.post(

@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promptship.prompts.model import NAME_PATTERN
@@ -23,6 +23,7 @@ PROMPTS = st.from_regex(NAME_PATTERN, fullmatch=True)
 PLACES = st.builds(Place, ENVIRONMENTS, PROMPTS)
 
 
+@settings(max_examples=40)
 @given(PLACES)
 def test_a_places_route_says_the_place(place: Place) -> None:
     name = route_name(place)
@@ -32,6 +33,7 @@ def test_a_places_route_says_the_place(place: Place) -> None:
     assert (name == place.prompt) == (place.environment == DEFAULT)
 
 
+@settings(max_examples=40)
 @given(st.from_regex(ROUTE_PATTERN, fullmatch=True))
 def test_every_name_of_a_route_is_that_of_one_place(name: str) -> None:
     assert route_name(parse(name)) == name
@@ -63,6 +65,7 @@ def tables(draw: st.DrawFn) -> RoutingTable:
     )
 
 
+@settings(max_examples=60)
 @given(tables(), st.sampled_from([DEFAULT, "staging", "dev", "unused"]))
 def test_an_environment_is_told_its_own_routes_and_versions_and_no_others(
     table: RoutingTable, environment: str

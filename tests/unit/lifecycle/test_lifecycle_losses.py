@@ -11,6 +11,8 @@ from tests.support.house import House
 from tests.support.plane import TOKEN, World, client
 from tests.support.standin import Said, stand_in
 
+WRONG: list[object] = [{"gateway": "", "lost": 3}, {"gateway": "g", "lost": 0}, {"lost": 3}, []]
+
 
 def in_canary() -> tuple[House, str]:
     house = House()
@@ -48,10 +50,7 @@ async def test_a_gateways_token_may_tell_it_and_nothing_nameless_is_kept() -> No
     world = World()
     async with client(world.asgi(), token=TOKEN) as http:
         told = await http.post("/api/routes/losses", json={"gateway": "g:1", "lost": 3})
-        wrong = [
-            await http.post("/api/routes/losses", json=body)
-            for body in ({"gateway": "", "lost": 3}, {"gateway": "g", "lost": 0}, {"lost": 3}, [])
-        ]
+        wrong = [await http.post("/api/routes/losses", json=body) for body in WRONG]
     assert told.status_code == 200
     assert {answer.status_code for answer in wrong} == {400}
     assert losing(world.app, at=world.clock.now()) == (

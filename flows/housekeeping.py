@@ -1,11 +1,11 @@
-"""Hourly, and when a run has ended early: prove that history is unchanged, expire approvals, start runs for whatever is due, and tidy this machine's telemetry."""
+"""Hourly, and when a run has ended early: prove that history is unchanged, expire approvals, start runs for whatever is due, and tidy."""
 
 from __future__ import annotations
 
 from prefect import flow
 
 from promptship.tasks.audit import move_what_is_due, verify_ledger
-from promptship.tasks.tidy import tidy_evaluations, tidy_telemetry
+from promptship.tasks.tidy import tidy_evaluations, tidy_leases, tidy_telemetry
 
 
 @flow(name="housekeeping", persist_result=False)
@@ -14,6 +14,7 @@ def housekeeping() -> str:
     move_what_is_due()
     head = verify_ledger()
     tidy_telemetry()
+    tidy_leases()
     tidy_evaluations()
     return head
 

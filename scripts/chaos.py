@@ -44,16 +44,15 @@ def main() -> int:
         chaos.run()
         house.customers_leave()
         problems = broken(chaos)
-        print(summary(chaos, asked.seed))
+        print(
+            "\n".join([summary(chaos, asked.seed), *(["", "broken:", *problems] if problems else [])]),
+            flush=True,
+        )
     print(f"{time.monotonic() - began:.0f} s")
     if not problems:
         shutil.rmtree(place, ignore_errors=True)
         return 0
-    print(
-        "\n".join(
-            ["", "broken:", *problems, "", f"again: make chaos ARGS='--seed {asked.seed}'   kept: {place}"]
-        )
-    )
+    print("\n".join(["", f"again: make chaos ARGS='--seed {asked.seed}'   kept: {place}"]))
     return 1
 
 

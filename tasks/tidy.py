@@ -25,6 +25,12 @@ def tidy_telemetry() -> str:
     )
 
 
+@task(name="tidy leases", **STEP)
+def tidy_leases() -> int:
+    """Delete leases that ended a day ago: one is left of every run that was ever asked for. Returns how many."""
+    return app().ledger.forget_leases(app().clock.now() - timedelta(days=1))
+
+
 @task(name="tidy evaluations", **STEP)
 def tidy_evaluations() -> int:
     """Delete what suites and online checks of old releases left on this machine; returns of how many releases and commits."""

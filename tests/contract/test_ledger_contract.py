@@ -288,6 +288,15 @@ def test_without_any_look_nothing_is_left_out(store: Store) -> None:
     assert store.ledger.events(release_id, looks=False) == store.ledger.events(release_id)
 
 
+def test_leases_that_ended_are_forgotten_and_no_others(store: Store) -> None:
+    for name, ttl_s in (("old", 10.0), ("new", 100.0)):
+        assert store.ledger.acquire(name, "a", ttl_s=ttl_s, at=START)
+    assert store.ledger.forget_leases(START + timedelta(seconds=10)) == 0
+    assert store.ledger.forget_leases(START + timedelta(seconds=11)) == 1
+    assert not store.ledger.acquire("new", "b", ttl_s=1.0, at=START)
+    assert store.ledger.acquire("old", "b", ttl_s=1.0, at=START)
+
+
 def test_a_release_is_found_by_the_beginning_of_its_id(store: Store) -> None:
     release_id = opened(store)
 

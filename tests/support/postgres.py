@@ -89,6 +89,7 @@ def postgres_database(server: str, *, template: str | None = None) -> Iterator[s
             connection.execute(text(f"CREATE DATABASE {name}{copied}"))
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
+        engine.dispose()  # its connection may be of before a restart
         with engine.connect() as connection:
             connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
         engine.dispose()

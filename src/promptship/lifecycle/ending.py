@@ -184,6 +184,9 @@ def _earlier(app: App, route: Route, typed: str) -> Version:
     records = app.routes.history(route.prompt)
     began = max(at for at, record in enumerate(records) if record.stable == route.stable)
     before = {record.stable for record in records[began + 1 :]} - {route.stable}
+    wanted = typed.strip().lower()
+    if route.stable and len(wanted) >= PREFIX_CHARACTERS_MIN and route.stable.startswith(wanted):
+        raise NotFound(f"prompt {route.prompt}: version {short(route.stable)} serves already")
     return app.routes.version(_only(route.prompt, typed, before))
 
 
@@ -197,6 +200,9 @@ def _only(prompt: str, typed: str, known: Iterable[str | None]) -> str:
     if len(found) == 1:
         return found[0]
     there = ", ".join(sorted(short(one) for one in known if one is not None)) or "none"
+    if len(wanted) < PREFIX_CHARACTERS_MIN:
+        message = f"prompt {prompt}: {typed!r} is too short to name a version: at least {PREFIX_CHARACTERS_MIN} characters; there is {there}"
+        raise NotFound(message)
     what = "more than one version" if found else "no version"
     message = f"prompt {prompt}: {what} to go back to begins with {typed!r}; there is {there} (see `promptship history {prompt}`)"
     raise NotFound(message)

@@ -137,6 +137,10 @@ class Ledger(Protocol):
         """Give a lease back; nothing happens if it is not held by `holder`."""
         ...
 
+    def forget_leases(self, before: datetime) -> int:
+        """Delete leases that ended before then; returns how many. A lease that has ended says nothing any more."""
+        ...
+
     def verify(self, release_id: str | None = None) -> AuditReport:
         """Recompute the hash chain of one release (NotFound), or of all together with the contents and routes that are served."""
         ...

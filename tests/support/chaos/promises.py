@@ -135,10 +135,10 @@ def _whole(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _unwatched(chaos: Chaos, events: dict[str, Any], diary: list[dict[str, Any]]) -> Iterator[str]:
-    """Nobody gets a candidate later than its lease after the last sign of a watcher."""
+    """Nobody gets a candidate later than its lease after the last look."""
     for name, chain in events.items():
         looked = [event.at.timestamp() for event in chain if event.fact.kind in {"looked", "stage_started"}]
-        signs = sorted([*looked, *chaos.beats])
+        signs = sorted([*looked, *chaos.renewed.get(name, ())])
         late = 0.0
         for note in _answers(diary, name):
             last = bisect.bisect_right(signs, note["began"]) - 1

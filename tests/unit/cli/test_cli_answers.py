@@ -184,7 +184,7 @@ def test_without_git_nobody_is_anybody(here: Installation, monkeypatch: pytest.M
 def test_an_approver_is_believed_once(here: Installation) -> None:
     release = here.asked_about("Say hello.")
     result = here.run("approve", release[:6], "--as", "MIRA@example.org")
-    assert (result.exit_code, result.stdout) == (0, f"{release} of support is approved\n")
+    assert (result.exit_code, result.stdout) == (0, f"{release} of support is promoted\n")
     assert "nothing to decide" in here.refuses("approve", release, "--as", "mira", status=1)
 
 

@@ -229,3 +229,16 @@ def test_an_approver_without_an_address_cannot_be_told_from_the_author() -> None
     with pytest.raises(Refused, match="e-mail"):
         approve(house.app, release, who="mira", via="cli")
     assert approve(house.app, release, who="noor", via="cli").phase is Phase.PROMOTED
+
+
+@pytest.mark.parametrize(
+    ("typed", "why"), [("ab", "too short"), ("", "too short"), ("SERVED", "serves already")]
+)
+def test_what_cannot_be_gone_back_to_says_why(house: House, typed: str, why: str) -> None:
+    release = house.in_question("Say hello twice.")
+    house.run_flow(release)
+    house.promote(release)
+    said = typed.replace("SERVED", house.serving()[:8]) or "  "
+    with pytest.raises(NotFound, match=why):
+        roll_back_prompt(house.app, "support", actor="person:test", reason="fire", to=said)
+    assert house.serving() == house.release(release).version

@@ -148,6 +148,10 @@ class SqlLedger:
         with writing(self._engine) as connection:
             connection.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))
 
+    def forget_leases(self, before: datetime) -> int:
+        with writing(self._engine) as connection:
+            return int(connection.execute(delete(leases).where(leases.c.until < before)).rowcount)
+
     def verify(self, release_id: str | None = None) -> AuditReport:
         return sql_audit.verify(self._engine, release_id)
 

@@ -327,6 +327,13 @@ class MemoryLedger:
             if self._leases.get(name, ("",))[0] == holder:
                 del self._leases[name]
 
+    def forget_leases(self, before: datetime) -> int:
+        with self._lock:
+            ended = [name for name, (_, until) in self._leases.items() if until < before]
+            for name in ended:
+                del self._leases[name]
+            return len(ended)
+
     def verify(self, release_id: str | None = None) -> AuditReport:
         with self._lock:
             chosen = dict(self._releases) if release_id is None else {release_id: self._kept(release_id)}

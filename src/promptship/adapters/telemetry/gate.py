@@ -80,8 +80,9 @@ def profile(connection: Connection, release_id: str, stage: int, as_of: datetime
         .group_by(traffic.c.arm, traffic.c.version)
     )
     arms: dict[str, list[Sequence[Any]]] = {}
-    for arm, *row in connection.execute(query):
-        arms.setdefault(arm, []).append(row)
+    for arm, version, *numbers in connection.execute(query):
+        # PostgreSQL's sums of BIGINT are decimals, which cannot be divided by a float.
+        arms.setdefault(arm, []).append((version, *map(int, numbers)))
     checks = [check for arm, rows in sorted(arms.items()) for check in _of_arm(arm, rows, unix_ms(as_of))]
     if len(arms) == 2:  # noqa: PLR2004 - both arms
         checks += _of_both(arms)

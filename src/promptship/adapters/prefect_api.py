@@ -23,8 +23,9 @@ READ_S: Final = 3.0
 """Of questions that the watcher asks at every turn: a server that hangs must not keep it from its looks."""
 RELEASE: Final = "release/release"
 REVIEW: Final = "review/review"
-PENDING_MAX: Final = timedelta(minutes=5)
-"""A run that was handed to a worker and has not begun by then is lost: the worker died with it."""
+PENDING_MAX: Final = timedelta(minutes=1)
+"""A run that was handed to a worker and has not begun by then is taken as lost: the worker died with it. One that was only slow is harmless:
+the release's run lease lets one of two move it."""
 RUNS_MAX: Final = 200
 """The most that Prefect lists at a time."""
 _DETAIL_LENGTH_MAX: Final = 300

@@ -44,7 +44,7 @@ def opened(tmp_path: Path) -> Bench:
     return bench(tmp_path, FakeAnswer([completion()]), routes=ROUTES, applications=LIMITED)
 
 
-@pytest.mark.parametrize("name", (*NAMES, "nothing"))
+@pytest.mark.parametrize("name", [*NAMES, "nothing"])
 @pytest.mark.parametrize("key", ["k", "o"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
 async def test_exactly_the_prompts_of_the_key_are_served(

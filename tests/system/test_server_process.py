@@ -130,13 +130,14 @@ def test_a_push_to_a_real_repository_opens_a_release_and_says_so(plane: Plane, t
     done = subprocess.run([*push, "main"], env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "remote: promptship: support-reply: opened release r-" in done.stderr
+    assert "remote: promptship: support-reply: stopped by lint: prompts/support-reply.yaml:" in done.stderr
     other = subprocess.run(
         [*push, "main:feature"], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert "refs/heads/feature is not released" in other.stderr
     headers = {"Authorization": f"Bearer {TOKEN}"}
     releases = httpx.get(f"{plane.url}/api/releases", headers=headers, trust_env=False).json()["releases"]
-    assert [(release["prompt"], release["phase"]) for release in releases] == [("support-reply", "requested")]
+    assert [(release["prompt"], release["phase"]) for release in releases] == [("support-reply", "rejected")]
 
 
 def test_raw_nonsense_on_the_socket_leaves_it_standing(plane: Plane) -> None:

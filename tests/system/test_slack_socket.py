@@ -145,4 +145,4 @@ async def test_the_control_plane_is_clicked_over_the_connection_it_made(
             await connection.send_json({"envelope_id": "e-1", "type": "interactive", "payload": payload})
             assert (await fake.acks.get())["envelope_id"] == "e-1"
             await asgi.state.plane.drain()
-        assert world.app.release(release_id).phase is Phase.APPROVED
+        assert world.app.release(release_id).phase is Phase.PROMOTED

@@ -15,7 +15,6 @@ import typer
 from promptship.cli.context import CONFIG, Config, Json, print_json
 from promptship.cli.context import settings as read_settings
 from promptship.cli.start import SCORER_BEAT, WATCHER_BEAT
-from promptship.render.table import aligned
 
 if TYPE_CHECKING:
     from promptship.adapters.doctor.found import Check, Found
@@ -74,6 +73,8 @@ def examine(config: Path, *, call: bool) -> list[Found]:
 def table(found: Iterable[Found]) -> list[str]:
     """`part  state  what`, and below what is not ok: what to do."""
     found = list(found)
+    from promptship.render.table import aligned
+
     lines = aligned([(one.part, one.state.value, " ".join(one.said.split())) for one in found])
     told = []
     for one, line in zip(found, lines, strict=True):

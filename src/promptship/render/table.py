@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len
-
 
 def aligned(rows: Sequence[Sequence[str]], *, indent: str = "", gap: str = "  ") -> list[str]:
     """Lines with columns under each other, as wide as a terminal shows them; no trailing blanks. Rows may be ragged."""
+    from rich.cells import cell_len  # what only cuts a line need not wait for it
+
     cells = [[one_line(cell) for cell in row] for row in rows]
     columns = max((len(row) for row in cells), default=0)
     widths = [max(cell_len(row[i]) for row in cells if i < len(row)) for i in range(columns)]

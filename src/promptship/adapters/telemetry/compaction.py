@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -109,7 +110,9 @@ class Compaction:
         gone = []
         for name, (at_ms, bad) in sorted(retired.items()):
             path = self._spool / name
-            if path.exists() and (not bad or at_ms < bad_before_ms):
+            if bad and at_ms >= bad_before_ms:
+                continue
+            with suppress(FileNotFoundError):  # of another host, or another compaction was faster
                 path.unlink()
                 gone.append(name)
         for directory in {(self._spool / name).parent for name in gone}:

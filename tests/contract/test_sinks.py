@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from promptship.adapters.announcing import PrefectEvents, ReleaseTraces, Webhook
 from promptship.adapters.announcing.traces import trace_id
-from promptship.adapters.standard_webhooks import verified
+from promptship.adapters.standard_webhooks import key_of, verified
 from promptship.errors import Refused, Unavailable
 from promptship.lifecycle.announcing import announce, tell_again
 from promptship.release.events import Event
@@ -143,7 +143,7 @@ def test_cloud_events_are_signed_and_say_what_happened(promoted: House, there: R
     for event, got in zip(told, there.asked, strict=True):
         assert got.path == "/in"
         assert got.headers["content-type"].startswith("application/cloudevents+json")
-        verified(KEY, got.headers, got.body, now=datetime.now(event.at.tzinfo))
+        verified(key_of(KEY, plain=True), got.headers, got.body, now=datetime.now(event.at.tzinfo))
         said = got.json
         assert said["specversion"] == "1.0"
         assert said["id"] == got.headers["webhook-id"] == f"{event.release_id}:{event.seq}"

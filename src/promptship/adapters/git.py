@@ -17,7 +17,7 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from promptship.adapters.git_remote import Remote
+from promptship.adapters.git_remote import Remote, no_git
 from promptship.errors import ConfigError, NotFound, Problem, Unavailable
 from promptship.ports import Commit
 
@@ -190,10 +190,7 @@ class GitRepository:
                 timeout=self._timeout_s, check=False,
             )  # fmt: skip
         except FileNotFoundError:
-            advice = "install Git, for example with `apt-get install git`"
-            raise ConfigError(
-                [Problem("PATH", "git", "missing", "expected Git's command line", advice)]
-            ) from None
+            raise no_git() from None
         except subprocess.TimeoutExpired:
             raise Unavailable(
                 f"git {arguments[0]} in {self._path} took longer than {self._timeout_s:.0f} s"

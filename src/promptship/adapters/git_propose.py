@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from promptship import __version__
-from promptship.adapters.git_remote import Remote
+from promptship.adapters.git_remote import Remote, no_git
 from promptship.errors import ConfigError, Conflict, NotFound, Problem, Unavailable
 from promptship.ports.catalogue import Proposed
 
@@ -126,10 +126,7 @@ class GitProposals:
                 command, env={**plain, **(env or {})}, input=stdin, capture_output=True, timeout=self._timeout_s, check=False
             )  # fmt: skip
         except FileNotFoundError:
-            advice = "install Git, for example with `apt-get install git`"
-            raise ConfigError(
-                [Problem("PATH", "git", "missing", "expected Git's command line", advice)]
-            ) from None
+            raise no_git() from None
         except subprocess.TimeoutExpired:
             said = f"git {arguments[0]} in {self._path} took longer than {self._timeout_s:.0f} s"
             raise Unavailable(said) from None

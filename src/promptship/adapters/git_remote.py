@@ -37,6 +37,12 @@ _KEPT: Final = ("GIT_SSH_COMMAND", "GIT_SSH", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"
 _BRANCHES: Final = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 
 
+def no_git() -> ConfigError:
+    """There is no Git on this machine."""
+    advice = "install Git, for example with `apt-get install git`"
+    return ConfigError([Problem("PATH", "git", "missing", "expected Git's command line", advice)])
+
+
 @dataclass(frozen=True, slots=True)
 class Remote:
     """A repository elsewhere."""
@@ -132,10 +138,7 @@ class Remote:
                 stderr=subprocess.PIPE, start_new_session=True,
             )  # fmt: skip
         except FileNotFoundError:
-            advice = "install Git, for example with `apt-get install git`"
-            raise ConfigError(
-                [Problem("PATH", "git", "missing", "expected Git's command line", advice)]
-            ) from None
+            raise no_git() from None
         try:
             _, said = process.communicate(timeout=max(deadline - time.monotonic(), _PAUSE_S))
         except subprocess.TimeoutExpired:

@@ -21,26 +21,39 @@ AGE_S_MAX: Final = 300
 _PREFIX: Final = "whsec_"
 
 
-def signed(secret: str, message_id: str, body: bytes, *, at: datetime) -> dict[str, str]:
-    """Headers that prove who sent `body`. `secret`: `whsec_` and base64, or any other text as it is."""
+def key_of(text: str, *, plain: bool) -> bytes:
+    """The key in `whsec_` and base64; with `plain` any other text is one as it stands. Empty: there is none."""
+    text = text.strip()
+    if plain and not text.startswith(_PREFIX):
+        return text.encode()
+    try:
+        return base64.b64decode(text.removeprefix(_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return text.encode() if plain else b""
+
+
+def signed(key: bytes, message_id: str, body: bytes, *, at: datetime) -> dict[str, str]:
+    """Headers that prove who sent `body`."""
     timestamp = str(int(at.timestamp()))
     return {
         ID: message_id,
         TIMESTAMP: timestamp,
-        SIGNATURE: f"v1,{_mac(secret, message_id, timestamp, body)}",
+        SIGNATURE: f"v1,{_mac(key, message_id, timestamp, body)}",
     }
 
 
-def verified(secret: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> str:
+def verified(key: bytes, headers: Mapping[str, str], body: bytes, *, now: datetime) -> str:
     """The message's id, when one of the signatures fits and it was made in the last five minutes. `headers` ignores case.
 
     Raises:
         Refused: a header is missing or wrong, the signature does not fit, or it is too old.
     """
+    if not key:  # anybody can sign with an empty one
+        raise Refused("no signing key is configured")
     message_id, timestamp = headers.get(ID, ""), headers.get(TIMESTAMP, "")
     if not message_id or not re.fullmatch(r"[0-9]{1,12}", timestamp, re.ASCII):
         raise Refused(f"headers {ID} and {TIMESTAMP} are missing or not what they should be")
-    expected = _mac(secret, message_id, timestamp, body).encode()
+    expected = _mac(key, message_id, timestamp, body).encode()
     given = [one.partition(",") for one in headers.get(SIGNATURE, "").split()]
     fits = [
         hmac.compare_digest(expected, text.encode("utf-8", "replace"))
@@ -54,15 +67,6 @@ def verified(secret: str, headers: Mapping[str, str], body: bytes, *, now: datet
     return message_id
 
 
-def _mac(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
+def _mac(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
     text = f"{message_id}.{timestamp}.".encode() + body
-    return base64.b64encode(hmac.new(_key(secret), text, hashlib.sha256).digest()).decode()
-
-
-def _key(secret: str) -> bytes:
-    if secret.startswith(_PREFIX):
-        try:
-            return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-        except binascii.Error:
-            pass  # a key of another kind that begins like one
-    return secret.encode()
+    return base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()

@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from promptship.adapters.standard_webhooks import AGE_S_MAX, ID, SIGNATURE, TIMESTAMP, signed, verified
+from promptship.adapters.standard_webhooks import (
+    AGE_S_MAX,
+    ID,
+    SIGNATURE,
+    TIMESTAMP,
+    key_of,
+    signed,
+    verified,
+)
 from promptship.errors import Refused
 
 AT = datetime(2021, 2, 25, 21, 11, 31, tzinfo=UTC)
-KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+KEY = key_of("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", plain=False)
 BODY = b'{"test": 2432232314}'
 
 
@@ -23,8 +32,15 @@ def test_the_example_of_the_specification() -> None:
     assert verified(KEY, headers, BODY, now=at) == "msg_p5jXN8AQM9LWM0D4loKWxJek"
 
 
-@pytest.mark.parametrize("secret", [KEY, "plain words", "whsec_no base64!"])
-def test_one_of_several_signatures_is_enough(secret: str) -> None:
+def test_what_is_a_key() -> None:
+    assert key_of(" abcd ", plain=True) == b"abcd"
+    assert key_of("abcd", plain=False) == base64.b64decode("abcd") == key_of("whsec_abcd", plain=True)
+    assert key_of("whsec_no base64!", plain=True) == b"whsec_no base64!"
+    assert [key_of(text, plain=False) for text in ("", "whsec_", "whsec_no base64!")] == [b"", b"", b""]
+
+
+@pytest.mark.parametrize("secret", [KEY, b"plain words"])
+def test_one_of_several_signatures_is_enough(secret: bytes) -> None:
     headers = signed(secret, "1", BODY, at=AT)
     headers[SIGNATURE] = f"v2,zzz v1,bm8= {headers[SIGNATURE]}"
     assert verified(secret, headers, BODY, now=AT + timedelta(seconds=AGE_S_MAX)) == "1"
@@ -52,4 +68,6 @@ def test_anything_else_is_refused(change: dict[str, str], body: bytes, later_s: 
 
 def test_another_key_does_not_fit() -> None:
     with pytest.raises(Refused, match="different keys"):
-        verified("other", signed(KEY, "1", BODY, at=AT), BODY, now=AT)
+        verified(b"other", signed(KEY, "1", BODY, at=AT), BODY, now=AT)
+    with pytest.raises(Refused, match="no signing key"):
+        verified(b"", signed(b"", "1", BODY, at=AT), BODY, now=AT)

@@ -8,10 +8,10 @@ from uuid import NAMESPACE_URL, uuid5
 
 import httpx
 
+from promptship.adapters.announcing.posting import LATER, MENDED, post
 from promptship.adapters.announcing.told import event_id, event_type, is_news, told_of
 from promptship.adapters.hooks import is_loopback
 from promptship.adapters.prefect_api import credentials
-from promptship.errors import Refused, Unavailable
 from promptship.release.events import Event, Fact
 from promptship.release.history import Release
 
@@ -42,16 +42,8 @@ class PrefectEvents:
 
     def tell(self, event: Event, release: Release) -> None:
         """Emit it. Raises Unavailable, or Refused when Prefect does not take it."""
-        try:
-            answer = self._client.post(self._url, json=[self._event(event, release)])
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(f"Prefect's events: no answer ({type(error).__name__})") from error
-        if answer.is_success:
-            return
-        said = f"Prefect's events: answered {answer.status_code}"
-        if answer.is_server_error or answer.status_code in {401, 403, 404, 429}:
-            raise Unavailable(said)  # other credentials, another address: somebody mends it
-        raise Refused(said)
+        told = [self._event(event, release)]
+        post(self._client, self._url, "Prefect's events", later=LATER | MENDED, json=told)
 
     def close(self) -> None:
         """Close connections."""

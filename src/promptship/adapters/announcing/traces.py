@@ -13,8 +13,8 @@ import httpx
 import orjson
 
 from promptship import __version__
+from promptship.adapters.announcing.posting import LATER, MENDED, post
 from promptship.adapters.otel import traces_url
-from promptship.errors import Refused, Unavailable
 from promptship.release.events import PHASE_AFTER, Event, Fact
 from promptship.release.history import Release, fold
 from promptship.release.phase import OPEN, Phase
@@ -93,18 +93,8 @@ class ReleaseTraces:
     def tell(self, event: Event, release: Release) -> None:  # noqa: ARG002 - the span says how it stood then
         """Send the span that ends here. Raises Unavailable, or Refused when the collector does not take it."""
         parts = parts_ended_by(event, self._history(event.release_id))
-        try:
-            answer = self._client.post(
-                self._url, content=gzip.compress(export_request(parts, service=self._service))
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(f"collector of traces: no answer ({type(error).__name__})") from error
-        if answer.is_success:
-            return
-        said = f"collector of traces: answered {answer.status_code}"
-        if answer.is_server_error or answer.status_code in {401, 403, 404, 429}:
-            raise Unavailable(said)  # other headers, another address: somebody mends it
-        raise Refused(said)
+        sent = gzip.compress(export_request(parts, service=self._service))
+        post(self._client, self._url, "collector of traces", later=LATER | MENDED, content=sent)
 
     def close(self) -> None:
         """Close connections."""

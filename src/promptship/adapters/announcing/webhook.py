@@ -8,16 +8,14 @@ from typing import Final
 import httpx
 import orjson
 
+from promptship.adapters.announcing.posting import post
 from promptship.adapters.announcing.told import event_id, event_type, is_news, told_of
-from promptship.adapters.standard_webhooks import signed
-from promptship.errors import Refused, Unavailable
+from promptship.adapters.standard_webhooks import key_of, signed
 from promptship.release.events import Event, Fact
 from promptship.release.history import Release
 from promptship.settings.announcing import WebhookSettings
 
 _CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
-_LATER: Final = frozenset({408, 425, 429})
-"""Answers below 500 after which the same may be sent again."""
 
 
 class Webhook:
@@ -25,14 +23,14 @@ class Webhook:
 
     Args:
         settings: where to, and what of.
-        secret: key of the signature; empty: unsigned.
+        secret: key of the signature, `whsec_` and base64 or any other text; empty: unsigned.
         server_url: address of the control plane: the events' `source`.
     """
 
     def __init__(self, settings: WebhookSettings, *, secret: str, server_url: str) -> None:
         self.name = f"webhook:{settings.name}"
         self._settings = settings
-        self._secret = secret
+        self._key = key_of(secret, plain=True)
         self._server_url = server_url.rstrip("/")
         self._client = httpx.Client(timeout=settings.timeout, follow_redirects=False)
 
@@ -46,19 +44,9 @@ class Webhook:
             return
         body = self._cloud_event(event, release)
         headers = {"content-type": _CONTENT_TYPE, "user-agent": "promptship"}
-        if self._secret:
-            headers |= signed(self._secret, event_id(event), body, at=datetime.now(UTC))
-        try:
-            answer = self._client.post(self._settings.url, content=body, headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(f"{self.name}: no answer ({type(error).__name__})") from error
-        if answer.is_success:
-            return
-        said = f"{self.name} answered {answer.status_code}"
-        if answer.is_server_error or answer.status_code in _LATER:
-            after = answer.headers.get("Retry-After", "")
-            raise Unavailable(said, retry_after_s=float(after) if after.isdecimal() else None)
-        raise Refused(said)
+        if self._key:
+            headers |= signed(self._key, event_id(event), body, at=datetime.now(UTC))
+        post(self._client, self._settings.url, self.name, content=body, headers=headers)
 
     def close(self) -> None:
         """Close connections."""

@@ -137,6 +137,10 @@ def lines_in(place: Path) -> int:
     return sum(1 for file in place.glob("*.jsonl") for line in file.read_bytes().splitlines() if line)
 
 
+def refusals(app: App, release: str) -> int:
+    return [event.fact.kind for event in app.ledger.events(release)].count("approval_refused")
+
+
 def test_a_release_survives_kill_9_of_every_part(stack: Stack, slack: Slack) -> None:
     app = stack.app()
     (release,) = stack.push("1-better", "support: answer in numbered steps")
@@ -154,6 +158,7 @@ def test_a_release_survives_kill_9_of_every_part(stack: Stack, slack: Slack) -> 
     stack.kill("prefect")
     value = button_value(slack.posted[0].body.decode())
     assert stack.click(value, user="USTRANGER").status_code == 200
+    wait_for(lambda: refusals(app, release) == 1, 30, "the stranger's click to be refused")
     assert app.release(release).phase == "awaiting_approval"
     assert stack.click(value).status_code == 200
     wait_for(lambda: app.release(release).phase == "promoted", 120, "promotion after Prefect was killed")

@@ -168,6 +168,7 @@ def test_a_release_survives_kill_9_of_every_part(stack: Stack, slack: Slack) -> 
     assert [kind for kind in kinds if kind in once] == once
     assert kinds.count("stage_started") == 2
     assert kinds.count("approval_refused") == 1
+    wait_for(lambda: bool(slack.edited), 60, "the card to be edited")
     wait_for(
         lambda: "promptship_approve" not in slack.edited[-1].body.decode(), 60, "the card to lose its buttons"
     )

@@ -67,11 +67,10 @@ async def _deployment(flow: Flow[..., Any], pool: str | None, **options: Any) ->
 
 def run(api_url: str) -> None:
     """Register the deployments and run what is scheduled, until told to stop, or until Prefect has lost its database."""
-    threading.Thread(target=_leave_when_forgotten, args=(api_url,), name="forgotten", daemon=True).start()
-    asyncio.run(_run())
+    asyncio.run(_run(api_url))
 
 
-async def _run() -> None:
+async def _run(api_url: str) -> None:
     flows = {flow.name: flow for flow in (release, review, reconcile, housekeeping, models, retest)}
     is_warm = warm_up()
     # A restart must not leave the schedule off, so nothing is paused on the way out.
@@ -80,6 +79,7 @@ async def _run() -> None:
         deployment_id = await runner.aadd_deployment(deployment)
         if is_warm:
             fork(runner, deployment_id, flows[str(deployment.flow_name)])
+    threading.Thread(target=_leave_when_forgotten, args=(api_url,), name="forgotten", daemon=True).start()
     await runner.start()
 
 
@@ -91,8 +91,7 @@ def _leave_when_forgotten(api_url: str) -> None:
 
 
 def forgotten(api_url: str) -> Iterator[None]:
-    """Yields whenever a server that answers does not know our deployment any more; never ends."""
-    registered = False
+    """Yields whenever a server that answers does not know our deployment, which was registered before; never ends."""
     with httpx.Client(headers=credentials(None), timeout=10, trust_env=not is_loopback(api_url)) as client:
         while True:
             time.sleep(LOST_EVERY_S)
@@ -100,6 +99,5 @@ def forgotten(api_url: str) -> Iterator[None]:
                 status = client.get(f"{api_url}/deployments/name/{RELEASE}").status_code
             except httpx.HTTPError:
                 continue  # it is down; the runner waits for it
-            registered = registered or status == httpx.codes.OK
-            if registered and status == httpx.codes.NOT_FOUND:
+            if status == httpx.codes.NOT_FOUND:
                 yield

